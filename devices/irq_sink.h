@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a virtio-mmio transport needs from the interrupt controller. The
+ * interface belongs to the devices; vmm/msi.c implements it over KVM, the
+ * tests over a recorder.
+ *
+ * A vector is one eventfd for life. A new message changes only the GSI route
+ * behind it. The line is one eventfd too, possibly shared by several devices:
+ * whoever signals it has set its InterruptStatus before.
+ *
+ * set_message, commit and release are called with the transport's lock held
+ * and may take the VM's routing lock inside.
+ */
+#ifndef MIMSY_IRQ_SINK_H
+#define MIMSY_IRQ_SINK_H
+
+#include <stdint.h>
+
+struct msi_message {
+	uint32_t address_lo, address_hi, data;
+};
+
+struct irq_sink;
+
+struct irq_sink_ops {
+	/*
+	 * Gives the vector a GSI if it has none and stages its message for
+	 * the next commit. Messages were checked by the caller.
+	 * -ENOSPC: no GSI is left; nothing is staged then.
+	 */
+	int (*set_message)(struct irq_sink *sink, unsigned int vector,
+			   const struct msi_message *msg);
+
+	/*
+	 * Makes everything staged effective: at most one KVM_SET_GSI_ROUTING,
+	 * none if nothing changed, then binds irqfds not bound yet.
+	 * -EAGAIN: the VM spends too much on commits. The old routes stay in
+	 * force, the commit is done later, from another thread, followed by
+	 * sink->committed(sink->owner, result).
+	 * Other errors: KVM refused; what was staged is dropped.
+	 */
+	int (*commit)(struct irq_sink *sink);
+
+	/* Unbinds the irqfds, gives the GSIs back, forgets what was staged. */
+	void (*release)(struct irq_sink *sink);
+};
+
+struct irq_sink {
+	const struct irq_sink_ops *ops;
+	unsigned int nr_vectors;	/* 0: the device has only its line */
+	const int *vector_fd;		/* nr_vectors eventfds, owned by the sink */
+	int line_fd;			/* eventfd, owned by the sink */
+	void *owner;			/* set by the transport, with the next */
+	void (*committed)(void *owner, int result);	/* no lock of the sink is held */
+};
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker is a thread made before the guest runs and parked until a device
+ * starts. Starting and stopping a device thus creates no thread: a jailed
+ * monitor needs no clone(2), and driver unbind/bind costs two futex calls.
+ *
+ * One thread (the transport, under its lock) calls start and stop.
+ */
+#ifndef MIMSY_WORKER_H
+#define MIMSY_WORKER_H
+
+#include <stdbool.h>
+
+struct worker;
+
+/* The name shows in ps and is cut to 15 characters. Returns 0 or -errno. */
+int worker_create(struct worker **out, const char *name);
+
+/* NULL is allowed; stops first if it still runs. */
+void worker_free(struct worker *w);
+
+/* Pins the thread to one host CPU. -EINVAL: no such CPU. */
+int worker_pin(struct worker *w, int cpu);
+
+/*
+ * Runs fn(arg) on the thread. fn returns soon after worker_stopping() became
+ * true; wake_fd is an eventfd (borrowed until worker_stop) that it waits on
+ * and that worker_stop writes to.
+ */
+void worker_start(struct worker *w, void (*fn)(void *arg), void *arg, int wake_fd);
+
+/* Returns when fn has returned. Nothing happens if the worker is parked. */
+void worker_stop(struct worker *w);
+
+/* Called by fn, on the worker's thread. */
+bool worker_stopping(const struct worker *w);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A driver may program first and enable last, or the other way round. Either
+ * way a vector passes signals once its message is in force and it is not
+ * masked; until then they collect in the pending bit, so none is lost and a
+ * burst becomes one interrupt.
+ *
+ * MASK and UNMASK touch nothing but the state word: no ioctl, no eventfd is
+ * bound or unbound.
+ */
+#include "vmmio_msi.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "vmmio_msi_abi.h"
+
+/* An x86 message: Intel SDM volume 3, 11.11. */
+#define X86_MSI_ADDRESS_MASK	0xfff00000u
+#define X86_MSI_ADDRESS		0xfee00000u
+#define X86_MSI_DEST(lo)	((lo) >> 12 & 0xff)
+#define X86_MSI_DEST_ALL	0xffu
+#define X86_MSI_VECTOR(data)	((data) & 0xff)
+#define X86_MSI_FIRST_VECTOR	0x10u
+#define X86_MSI_MODE(data)	((data) >> 8 & 7)
+#define X86_MSI_MODE_FIXED	0u
+#define X86_MSI_MODE_LOWEST	1u
+#define X86_MSI_LEVEL		(1u << 15)
+
+void vmmio_msi_init(struct vmmio_msi *m, struct irq_sink *sink, struct guest_errors *errors)
+{
+	*m = (struct vmmio_msi){ .sink = sink, .errors = errors };
+	for (unsigned int i = 0; i < VMMIO_MSI_MAX_VECTORS; i++)
+		atomic_init(&m->vector[i].state, VMMIO_MSI_HELD);
+}
+
+/* Forgets signals that nobody has taken: a vector bound later must not fire at once. */
+static void drain_eventfd(int fd)
+{
+	uint64_t count;
+	ssize_t n = read(fd, &count, sizeof(count));
+
+	(void)n;		/* EAGAIN: it was empty */
+}
+
+void vmmio_msi_reset(struct vmmio_msi *m)
+{
+	if (!m->sink->nr_vectors)
+		return;
+	m->sink->ops->release(m->sink);
+	for (unsigned int i = 0; i < m->sink->nr_vectors; i++)
+		drain_eventfd(m->sink->vector_fd[i]);
+	vmmio_msi_init(m, m->sink, m->errors);
+}
+
+int vmmio_msi_begin(struct vmmio_msi *m, unsigned int vector)
+{
+	struct vmmio_msi_vector *v = &m->vector[vector];
+	unsigned int old = atomic_load_explicit(&v->state, memory_order_acquire);
+
+	do {
+		if (!(old & (VMMIO_MSI_MASKED | VMMIO_MSI_HELD)))
+			return m->sink->vector_fd[vector];
+	} while (!atomic_compare_exchange_weak(&v->state, &old, old | VMMIO_MSI_PENDING));
+	return -1;
+}
+
+static void vector_block(struct vmmio_msi_vector *v, unsigned int bit)
+{
+	atomic_fetch_or(&v->state, bit);
+}
+
+/* Takes a blocking bit away; the last one to go lets one pending signal through. */
+static void vector_unblock(struct vmmio_msi *m, unsigned int vector, unsigned int bit)
+{
+	struct vmmio_msi_vector *v = &m->vector[vector];
+	unsigned int old = atomic_load(&v->state), next;
+	uint64_t one = 1;
+	ssize_t n;
+
+	do {
+		next = old & ~bit;
+		if (!(next & (VMMIO_MSI_MASKED | VMMIO_MSI_HELD)))
+			next &= ~VMMIO_MSI_PENDING;
+	} while (!atomic_compare_exchange_weak(&v->state, &old, next));
+	if (old & ~next & VMMIO_MSI_PENDING) {
+		n = write(m->sink->vector_fd[vector], &one, sizeof(one));
+		(void)n;	/* EAGAIN: it is signalled already */
+	}
+}
+
+static void release_programmed(struct vmmio_msi *m)
+{
+	for (unsigned int i = 0; i < m->sink->nr_vectors; i++)
+		if (m->vector[i].programmed)
+			vector_unblock(m, i, VMMIO_MSI_HELD);
+}
+
+void vmmio_msi_committed(struct vmmio_msi *m)
+{
+	if (!m->enabled || !m->deferred)
+		return;
+	m->deferred = false;
+	release_programmed(m);
+}
+
+/* Everything else could name no CPU, or do more than interrupt one: NMI, INIT, SMI. */
+static bool message_is_acceptable(const struct msi_message *msg)
+{
+	uint32_t mode = X86_MSI_MODE(msg->data);
+
+	if (msg->address_hi || (msg->address_lo & X86_MSI_ADDRESS_MASK) != X86_MSI_ADDRESS)
+		return false;
+	if (X86_MSI_VECTOR(msg->data) < X86_MSI_FIRST_VECTOR || msg->data & X86_MSI_LEVEL)
+		return false;
+	return mode == X86_MSI_MODE_FIXED ||
+	       (mode == X86_MSI_MODE_LOWEST && X86_MSI_DEST(msg->address_lo) != X86_MSI_DEST_ALL);
+}
+
+/* Brings what is staged into force. */
+static int msi_commit(struct vmmio_msi *m)
+{
+	int ret = m->sink->ops->commit(m->sink);
+
+	if (ret == -EAGAIN) {
+		m->deferred = true;
+		return 0;
+	}
+	if (ret) {
+		m->result = VIRTIO_MMIO_MSI_E_HOST;
+		return -EIO;
+	}
+	if (m->enabled)
+		release_programmed(m);
+	return 0;
+}
+
+static bool message_is_same(const struct msi_message *a, const struct msi_message *b)
+{
+	return a->address_lo == b->address_lo && a->address_hi == b->address_hi &&
+	       a->data == b->data;
+}
+
+static int msi_update(struct vmmio_msi *m, unsigned int vector)
+{
+	struct vmmio_msi_vector *v = &m->vector[vector];
+
+	if (v->programmed && message_is_same(&v->msg, &m->staged))
+		return 0;
+	if (!message_is_acceptable(&m->staged)) {
+		vector_block(v, VMMIO_MSI_HELD);
+		v->programmed = false;
+		m->result = VIRTIO_MMIO_MSI_E_MESSAGE;
+		guest_error(m->errors, "MSI vector %u: message %08x%08x/%08x refused", vector,
+			    m->staged.address_hi, m->staged.address_lo, m->staged.data);
+		return 0;
+	}
+	if (m->sink->ops->set_message(m->sink, vector, &m->staged)) {
+		vector_block(v, VMMIO_MSI_HELD);
+		v->programmed = false;
+		m->result = VIRTIO_MMIO_MSI_E_NOSPC;
+		return 0;
+	}
+	v->msg = m->staged;
+	v->programmed = true;
+	if (!m->enabled)
+		return 0;
+	/* Nothing may go to the old target once the command has returned. */
+	vector_block(v, VMMIO_MSI_HELD);
+	return msi_commit(m);
+}
+
+static int msi_command(struct vmmio_msi *m, uint16_t val)
+{
+	unsigned int vector = val & VIRTIO_MMIO_MSI_CMD_VECTOR_MASK;
+
+	m->result = VIRTIO_MMIO_MSI_DONE;
+	if (vector >= m->sink->nr_vectors) {
+		m->result = VIRTIO_MMIO_MSI_E_VECTOR;
+		guest_error(m->errors, "MSI vector %u: there are %u", vector, m->sink->nr_vectors);
+		return 0;
+	}
+	switch (val >> VIRTIO_MMIO_MSI_CMD_CODE_SHIFT) {
+	case VIRTIO_MMIO_MSI_CMD_UPDATE:
+		return msi_update(m, vector);
+	case VIRTIO_MMIO_MSI_CMD_MASK:
+		vector_block(&m->vector[vector], VMMIO_MSI_MASKED);
+		return 0;
+	case VIRTIO_MMIO_MSI_CMD_UNMASK:
+		vector_unblock(m, vector, VMMIO_MSI_MASKED);
+		return 0;
+	}
+	m->result = VIRTIO_MMIO_MSI_E_COMMAND;
+	guest_error(m->errors, "MSI command %#x is unknown", val);
+	return 0;
+}
+
+/* Enable: the whole cache goes to KVM at once. Disable: signals collect again. */
+static int msi_control(struct vmmio_msi *m, uint16_t val, bool running)
+{
+	unsigned int nr_used = val & VIRTIO_MMIO_MSI_CSR_NVEC_MASK;
+
+	if (running || nr_used > m->sink->nr_vectors) {
+		m->result = VIRTIO_MMIO_MSI_E_STATE;
+		guest_error(m->errors, "MSI control %#x out of turn", val);
+		return 0;
+	}
+	m->result = VIRTIO_MMIO_MSI_DONE;
+	if (val & VIRTIO_MMIO_MSI_CSR_ENABLE) {
+		m->enabled = true;
+		m->nr_used = (uint16_t)(nr_used ? nr_used : m->sink->nr_vectors);
+		return msi_commit(m);
+	}
+	m->enabled = m->deferred = false;
+	for (unsigned int i = 0; i < m->sink->nr_vectors; i++)
+		vector_block(&m->vector[i], VMMIO_MSI_HELD);
+	return 0;
+}
+
+uint32_t vmmio_msi_read(struct vmmio_msi *m, uint32_t off, uint32_t len)
+{
+	uint32_t csr = VIRTIO_MMIO_MSI_CSR_SUPPORTED | m->sink->nr_vectors;
+	uint32_t cmd_off = VIRTIO_MMIO_MSI_CMD - VIRTIO_MMIO_MSI_CSR;
+
+	if (off == 0 && len == 2)
+		return csr;
+	if (off == 0 && len == 4)
+		return csr | (uint32_t)m->result << 16;
+	if (off == cmd_off && len == 2)
+		return m->result;
+	guest_error(m->errors, "MSI register +%#x read with %u bytes", off, len);
+	return 0;
+}
+
+int vmmio_msi_write(struct vmmio_msi *m, uint32_t off, uint32_t len, uint32_t val, bool running)
+{
+	int ret;
+
+	switch ((off + VIRTIO_MMIO_MSI_CSR) << 4 | len) {
+	case VIRTIO_MMIO_MSI_CSR << 4 | 2:
+		return msi_control(m, (uint16_t)val, running);
+	case VIRTIO_MMIO_MSI_CSR << 4 | 4:
+		ret = msi_control(m, (uint16_t)val, running);
+		return ret || !(val >> 16) ? ret : msi_command(m, (uint16_t)(val >> 16));
+	case VIRTIO_MMIO_MSI_CMD << 4 | 2:
+		return msi_command(m, (uint16_t)val);
+	case VIRTIO_MMIO_MSI_ADDR_LOW << 4 | 4:
+		m->staged.address_lo = val;
+		return 0;
+	case VIRTIO_MMIO_MSI_ADDR_HIGH << 4 | 4:
+		m->staged.address_hi = val;
+		return 0;
+	case VIRTIO_MMIO_MSI_DATA << 4 | 4:
+		m->staged.data = val;
+		return 0;
+	}
+	guest_error(m->errors, "MSI register +%#x written with %u bytes", off, len);
+	return 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The MSI register block of a virtio-mmio device: caches messages, commits
+ * them together on the enable, masks in software. docs/virtio-mmio-msi.md.
+ *
+ * The transport's lock protects everything but a vector's state word, which
+ * queue threads change as they signal.
+ */
+#ifndef MIMSY_VMMIO_MSI_H
+#define MIMSY_VMMIO_MSI_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "irq_sink.h"
+#include "log.h"
+#include "virtio_dev.h"
+
+#define VMMIO_MSI_MAX_VECTORS (VIRTIO_MAX_QUEUES + 1)
+
+/* Bits of a vector's state. A signal passes only if none of the first two is set. */
+#define VMMIO_MSI_MASKED	1u	/* by the driver */
+#define VMMIO_MSI_HELD		2u	/* by us: no message of it is in force */
+#define VMMIO_MSI_PENDING	4u	/* a signal was held back */
+
+struct vmmio_msi_vector {
+	atomic_uint state;		/* any thread */
+	struct msi_message msg;		/* last one accepted; transport's lock */
+	bool programmed;		/* msg is staged or in force; transport's lock */
+};
+
+struct vmmio_msi {
+	struct irq_sink *sink;		/* set once; nr_vectors 0: no such block */
+	struct guest_errors *errors;	/* set once */
+	bool enabled;			/* transport's lock; constant while the device runs */
+	bool deferred;			/* transport's lock: the sink commits later */
+	uint16_t nr_used;		/* vectors the driver uses; transport's lock */
+	uint16_t result;		/* what the command register reads as */
+	struct msi_message staged;	/* what the next UPDATE takes */
+	struct vmmio_msi_vector vector[VMMIO_MSI_MAX_VECTORS];
+};
+
+void vmmio_msi_init(struct vmmio_msi *m, struct irq_sink *sink, struct guest_errors *errors);
+
+/* Back to the initial state: no message, no GSI, nothing pending. No queue thread runs. */
+void vmmio_msi_reset(struct vmmio_msi *m);
+
+/* off is relative to the block. An access of a width that means nothing reads 0. */
+uint32_t vmmio_msi_read(struct vmmio_msi *m, uint32_t off, uint32_t len);
+
+/*
+ * running: DRIVER_OK is set, so the mode cannot change any more.
+ * Returns 0, or -EIO: the host refused, the device needs a reset.
+ */
+int vmmio_msi_write(struct vmmio_msi *m, uint32_t off, uint32_t len, uint32_t val, bool running);
+
+/* The sink has done a commit it had put off. Transport's lock held. */
+void vmmio_msi_committed(struct vmmio_msi *m);
+
+/* Any thread: the eventfd to signal, or -1 if the signal is held back. */
+int vmmio_msi_begin(struct vmmio_msi *m, unsigned int vector);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The transport's insides, shared by vmmio.c (registers) and vmmio_irq.c (calls from devices). */
+#ifndef MIMSY_VMMIO_PRIV_H
+#define MIMSY_VMMIO_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vmmio.h"
+#include "vmmio_msi.h"
+
+struct virtio_irq {
+	struct vmmio *t;			/* set once */
+	uint16_t vector;			/* set at DRIVER_OK */
+	atomic_uint_fast64_t signals;		/* any thread */
+	atomic_uint_fast64_t suppressed;	/* any thread */
+};
+
+/* What devices hold as struct virtio_transport. */
+struct virtio_transport {
+	atomic_uint isr;			/* InterruptStatus, line mode; any thread */
+	atomic_uint generation;			/* ConfigGeneration; any thread */
+	atomic_bool needs_reset;		/* any thread sets, reset clears */
+	struct virtio_irq config_irq;
+};
+
+struct vmmio {
+	pthread_mutex_t lock;
+	struct virtio_dev *dev;			/* owned, set once */
+	struct irq_sink *sink;			/* borrowed, set once */
+	struct virtio_transport tp;
+	struct vmmio_msi msi;			/* lock, but for the states inside */
+	uint32_t status;			/* lock; without NEEDS_RESET */
+	uint32_t device_features_sel;		/* lock */
+	uint32_t driver_features_sel;		/* lock */
+	uint32_t queue_sel;			/* lock */
+	uint64_t driver_features;		/* lock */
+	bool started;				/* lock: the device owns the queues */
+	struct vmmio_stats stats;		/* lock */
+	struct virtq_cfg cfg[VIRTIO_MAX_QUEUES];	/* lock */
+	struct virtq *vq[VIRTIO_MAX_QUEUES];	/* set once; the device's between start and stop */
+	struct virtio_queue queue[VIRTIO_MAX_QUEUES];	/* handed to the device */
+	struct virtio_irq irq[VIRTIO_MAX_QUEUES];
+	int kick_fd[VIRTIO_MAX_QUEUES];		/* owned, set once */
+};
+
+#endif

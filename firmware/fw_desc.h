@@ -57,6 +57,7 @@ struct fw_desc {
 	uint32_t nr_virtio;
 
 	/* Set by boot_load(), not by the machine. */
+	struct fw_range tables;			/* RAM that holds tables: reserved */
 	struct fw_range cmdline;		/* len without the NUL */
 	struct fw_range initrd;
 };

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "boot.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bootparams.h"
+#include "layout.h"
+#include "log.h"
+#include "pvh.h"
+#include "util.h"
+
+#define DEVICE_PARAM_MAX 64	/* " virtio_mmio.device=8K@0xffffffffffffffff:4294967295" */
+
+struct boot {
+	const struct guest_mem *mem;
+	struct fw_desc *desc;
+	struct loaded_kernel kernel;
+	gpa_t rsdp, setup_data;		/* 0: none */
+};
+
+/* What is in low memory is all below LAYOUT_HIGH_RAM, so one check does for every table. */
+static int check_low_ram(const struct guest_mem *mem)
+{
+	if (!guest_mem_ptr(mem, 0, LAYOUT_HIGH_RAM))
+		return log_fail(-EINVAL, "guest memory: less than 1 MiB");
+	return 0;
+}
+
+static void *low_ram(const struct boot *b, gpa_t gpa, uint64_t len)
+{
+	return guest_mem_ptr(b->mem, gpa, len);
+}
+
+/* Appends to the line at buf, which has len bytes already; returns the new length. */
+static size_t append_devices(char *buf, size_t cap, size_t len, const struct fw_desc *d)
+{
+	for (unsigned int i = 0; i < d->nr_virtio && len < cap; i++)
+		len += (size_t)snprintf(buf + len, cap - len,
+					" virtio_mmio.device=%uK@0x%llx:%u",
+					d->virtio[i].len / 1024,
+					(unsigned long long)d->virtio[i].base, d->virtio[i].gsi);
+	return len;
+}
+
+static int place_cmdline(struct boot *b, const char *cmdline)
+{
+	char line[LAYOUT_CMDLINE_MAX + DEVICE_PARAM_MAX];
+	uint32_t max = b->kernel.cmdline_max;
+	size_t len = strlen(cmdline);
+
+	max = max && max < LAYOUT_CMDLINE_MAX ? max : LAYOUT_CMDLINE_MAX;
+	if (len < max) {
+		memcpy(line, cmdline, len + 1);
+		if (b->desc->describe == FW_DESCRIBE_CMDLINE)
+			len = append_devices(line, sizeof(line), len, b->desc);
+	}
+	if (len >= max)
+		return log_fail(-E2BIG, "kernel command line: longer than %u bytes, devices included",
+				max - 1);
+	memcpy(low_ram(b, LAYOUT_CMDLINE, len + 1), line, len + 1);
+	b->desc->cmdline = (struct fw_range){ .base = LAYOUT_CMDLINE, .len = len };
+	return 0;
+}
+
+/* The structure that the entry's argument register points to. */
+static gpa_t place_start_info(const struct boot *b)
+{
+	struct bootparams_cfg cfg = {
+		.header = &b->kernel.header, .rsdp = b->rsdp, .setup_data = b->setup_data,
+	};
+
+	if (b->kernel.entry == LOADER_ENTRY_PVH) {
+		pvh_build(low_ram(b, LAYOUT_PVH_INFO, GUEST_MEM_PAGE), GUEST_MEM_PAGE,
+			  LAYOUT_PVH_INFO, b->desc, b->rsdp);
+		return LAYOUT_PVH_INFO;
+	}
+	bootparams_build(low_ram(b, LAYOUT_ZERO_PAGE, sizeof(struct boot_params)), b->desc, &cfg);
+	return LAYOUT_ZERO_PAGE;
+}
+
+int boot_load(struct boot_entry *entry, const struct boot_cfg *cfg,
+	      const struct guest_mem *mem, struct fw_desc *desc)
+{
+	struct boot b = { .mem = mem, .desc = desc };
+	int ret = check_low_ram(mem);
+
+	if (!ret)
+		ret = loader_load(&b.kernel, mem, &cfg->files, LAYOUT_HIGH_RAM);
+	if (ret)
+		return ret;
+	desc->tables = (struct fw_range){
+		.base = LAYOUT_MPTABLE, .len = LAYOUT_HIGH_RAM - LAYOUT_MPTABLE,
+	};
+	desc->initrd = b.kernel.initrd;
+	ret = place_cmdline(&b, cfg->cmdline);
+	if (ret)
+		return ret;
+	entry->mode = b.kernel.entry;
+	entry->rip = b.kernel.entry_gpa;
+	entry->arg = place_start_info(&b);
+	return 0;
+}

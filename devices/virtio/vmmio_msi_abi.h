@@ -39,7 +39,10 @@
 #define VIRTIO_MMIO_MSI_CSR_SUPPORTED	0x8000
 #define VIRTIO_MMIO_MSI_CSR_ENABLE	0x8000
 
-/* Read: number of vectors; 0 if the device does not tell */
+/*
+ * Read: number of vectors, 0 if the device does not tell. Write, with the
+ * enable bit: number of vectors the driver uses, 0 for all the device has.
+ */
 #define VIRTIO_MMIO_MSI_CSR_NVEC_MASK	0x07ff
 
 /* Command, result of the last command or enable - 16 bits, Read Write */
@@ -77,7 +80,7 @@
 
 /*
  * Vector 0 tells of configuration changes, vector q + 1 of buffers used in
- * queue q. With fewer vectors than that the last one serves all further queues.
+ * queue q. With fewer vectors in use the last one serves all further queues.
  */
 #define VIRTIO_MMIO_MSI_VECTOR_CONFIG	0
 #define VIRTIO_MMIO_MSI_VECTOR_QUEUE(q)	((q) + 1)

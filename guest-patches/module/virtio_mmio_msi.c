@@ -5,7 +5,7 @@
  * Every device gets an interrupt domain of its own on top of the domain that
  * hands out the CPUs' vectors, so nothing in the architecture has to know of
  * virtio-mmio. An interrupt of that domain serves one vector of the device,
- * or a range of them: they carry the same message then.
+ * or several, which carry the same message then.
  *
  * The ladder when vectors run out: one interrupt per queue and one for the
  * configuration; one for all queues and one for the configuration; the line.
@@ -112,11 +112,15 @@ static int vm_msi_update(struct vm_msi_irq *irq, const struct msi_msg *msg)
 
 static int vm_msi_enable(struct vm_msi *msi)
 {
+	u16 csr = VIRTIO_MMIO_MSI_CSR_ENABLE;
 	unsigned long flags;
 	int err;
 
+	if (msi->nr_vectors)
+		csr |= msi->nr_irqs;
+
 	raw_spin_lock_irqsave(&msi->lock, flags);
-	writew(VIRTIO_MMIO_MSI_CSR_ENABLE, msi->base + VIRTIO_MMIO_MSI_CSR);
+	writew(csr, msi->base + VIRTIO_MMIO_MSI_CSR);
 	err = vm_msi_result(msi);
 	raw_spin_unlock_irqrestore(&msi->lock, flags);
 
@@ -419,7 +423,9 @@ static int vm_msi_plan(struct vm_msi *msi, enum vm_msi_rung rung)
 	}
 
 	if (rung == VM_MSI_SHARED) {
-		msi->irqs[1].last = msi->nr_vectors ? msi->nr_vectors - 1 : nr_queues;
+		/* Only a device that tells its vectors can be told to use two */
+		if (!msi->nr_vectors)
+			msi->irqs[1].last = nr_queues;
 		return 0;
 	}
 	virtio_device_for_each_vq(msi->vdev, vq)

@@ -157,6 +157,16 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+/* Makes the directories above path. */
+static void make_parents(char *path)
+{
+	for (char *p = path + 1; (p = strchr(p, '/')); p++) {
+		*p = '\0';
+		mkdir(path, 0755);
+		*p = '/';
+	}
+}
+
 /* ---- commands ---- */
 
 static struct job *job_find(struct agent *a, uint32_t id)
@@ -316,6 +326,8 @@ static void do_exec(struct agent *a, uint32_t id, uint32_t len)
 	else if (split(&p, end, dir, 1) && split(&p, end, envp, m.nr_env) &&
 		 split(&p, end, argv, m.nr_arg)) {
 		j->id = id;
+		make_parents(dir[0]);
+		mkdir(dir[0], 0755);
 		ret = job_start(a, j, dir[0], argv, envp, m.merge);
 	}
 	free(envp);
@@ -430,15 +442,6 @@ static void reap(struct agent *a)
 }
 
 /* ---- files ---- */
-
-static void make_parents(char *path)
-{
-	for (char *p = path + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		mkdir(path, 0755);
-		*p = '/';
-	}
-}
 
 static void do_put(struct agent *a, uint32_t len)
 {

@@ -9,6 +9,7 @@ A bed that dies or stops answering is given up: the command's Result says so in
 `lost`, and the next call boots another one with the same files in it.
 """
 
+import glob
 import hashlib
 import os
 import shutil
@@ -22,7 +23,7 @@ import time
 
 from . import image
 from .image import say
-from .link import Collector, Link, LinkLost, Result
+from .link import Collector, Link, LinkLost, Process, Result, chunks
 
 PATH = "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"
 ENV = {"PATH": PATH, "HOME": "/root", "TERM": "linux", "LANG": "C.UTF-8", "MIMSY_TESTBED": "1"}
@@ -47,6 +48,16 @@ def qemu_argv(kernel, initrd, memory, cpus, kernel_args, log, fd):
             "-device", "virtio-serial-pci,max_ports=2",
             "-chardev", f"socket,id=agent,fd={fd}",
             "-device", "virtserialport,chardev=agent,name=mimsy.testbed"]
+
+
+def make_tmp():
+    """A directory of this process; those that a killed one has left are removed."""
+    prefix = os.path.join(tempfile.gettempdir(), "testbed-")
+    for path in glob.glob(prefix + "*-*"):
+        pid = path[len(prefix):].split("-")[0]
+        if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            shutil.rmtree(path, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"testbed-{os.getpid()}-")
 
 
 class Machine:
@@ -99,6 +110,16 @@ class Machine:
         return "\n".join("  | " + line for line in lines[-count - 1:] if line)
 
 
+def hash_file(path):
+    """A hash of a file's size and of its parts that are not holes."""
+    with open(path, "rb") as f:
+        size = os.fstat(f.fileno()).st_size
+        h = hashlib.blake2b(b"%d" % size)
+        for off, data in chunks(f.fileno(), size):
+            h.update(b"%d %d " % (off, len(data)) + data)
+    return h.hexdigest()
+
+
 class FileTable:
     """What a bed holds, by path in L1, to send nothing twice and to fill a new bed."""
 
@@ -110,8 +131,7 @@ class FileTable:
         st = os.stat(path)
         key = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns)
         if key not in self.hashes:
-            with open(path, "rb") as f:
-                self.hashes[key] = hashlib.file_digest(f, "blake2b").hexdigest()
+            self.hashes[key] = hash_file(path)
         return self.hashes[key]
 
 
@@ -138,7 +158,7 @@ class TestBed:
     def __init__(self, memory=2048, cpus=1, modules=(), kernel_args=(), log=None, quiet=False):
         self.memory, self.cpus, self.modules = memory, cpus, tuple(modules)
         self.kernel_args, self.quiet = tuple(kernel_args), quiet
-        self.tmp = tempfile.mkdtemp(prefix="testbed-")
+        self.tmp = make_tmp()
         self.log = os.path.abspath(log or os.path.join(self.tmp, "l1.log"))
         self.files = FileTable()
         self.machine = None
@@ -214,13 +234,15 @@ class TestBed:
 
     # ---- commands ----
 
-    def start(self, cmd, env=None, cwd="/root", merge=False, on_line=None, on_data=None):
-        """Starts cmd (a list, or a string for the shell) and returns its Process."""
+    def start(self, cmd, env=None, cwd=None, merge=False, on_line=None, on_data=None):
+        """Starts cmd (a list, or a string for the shell) and returns its Process. The directory
+        is, unless given, the one of the same name as the caller's; it is made if need be."""
         argv = ["/bin/sh", "-c", cmd] if isinstance(cmd, str) else [os.fspath(a) for a in cmd]
-        return self.boot().link.start(argv, {**ENV, **(env or {})}, cwd, merge,
+        return self.boot().link.start(argv, {**ENV, **(env or {})},
+                                      cwd or os.getcwd(), merge,
                                       Collector(on_line, on_data))
 
-    def run(self, cmd, timeout=60, input=None, **kw):
+    def run(self, cmd, timeout=60, input=None, wait=Process.wait, **kw):
         """Runs cmd to its end; a Result, also when the time limit (s) or the bed's loss ended it."""
         began, out = time.monotonic(), None
         machine = self.boot()
@@ -230,7 +252,7 @@ class TestBed:
             if input is not None:
                 process.write(input)
             process.close_input()
-            return process.wait(timeout)
+            return wait(process, timeout)
         except LinkLost as e:
             self._lost(machine, str(e))
             data = out.data if out else {1: b"", 2: b""}

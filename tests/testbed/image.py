@@ -170,14 +170,14 @@ def digest(*parts):
     return h.hexdigest()[:24]
 
 
-def build_agent():
-    """The agent, compiled statically; cached by its source and the compiler."""
+def build_program(source):
+    """One of our C programs, compiled statically; cached by its source and the compiler."""
     cc = os.environ.get("CC", "gcc")
-    source = os.path.join(HERE, "agent.c")
-    key = digest(read(source), command([cc, "--version"]), *CFLAGS)
-    out = os.path.join(cache_dir("agent"), key)
+    path = os.path.join(HERE, source)
+    key = digest(read(path), command([cc, "--version"]), *CFLAGS)
+    out = os.path.join(cache_dir("bin"), f"{source[:-2]}-{key}")
     if not os.path.exists(out):
-        command([cc, *CFLAGS, "-o", f"{out}.{os.getpid()}", source])
+        command([cc, *CFLAGS, "-o", f"{out}.{os.getpid()}", path])
         os.rename(f"{out}.{os.getpid()}", out)
     return out
 
@@ -227,7 +227,7 @@ def build(extra_modules=(), refresh=False):
     root = kernel(refresh)
     moddir = glob.glob(os.path.join(root, "lib/modules/*"))[0]
     names = MODULES + tuple(m for m in extra_modules if m not in MODULES)
-    agent, bb = build_agent(), busybox()
+    agent, bb = build_program("agent.c"), busybox()
     key = digest(os.path.basename(root), *names, "init", read(os.path.join(HERE, "l1-init")),
                  read(agent), read(bb), read(__file__), read(cpio.__file__))
     out = os.path.join(cache_dir("initramfs"), key + ".cpio")

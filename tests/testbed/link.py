@@ -136,7 +136,7 @@ class Process:
         return self.result
 
     def _event(self, kind, data):
-        if kind in "OE":
+        if kind in ("O", "E"):
             self.out.feed(1 if kind == "O" else 2, data)
             return
         self.out.end()
@@ -159,16 +159,21 @@ def parse_reply(data):
     return struct.unpack_from("<i", data)[0], data[4:].decode(errors="replace")
 
 
-def extents(fd, size):
-    """The (offset, end) of the parts of a file that are not holes."""
+def chunks(fd, size):
+    """(offset, bytes) of all of a file but its holes."""
     end = 0
     while end < size:
         try:
-            start = os.lseek(fd, end, os.SEEK_DATA)
+            off = os.lseek(fd, end, os.SEEK_DATA)
         except OSError:
-            return
-        end = os.lseek(fd, start, os.SEEK_HOLE)
-        yield start, end
+            return      # a hole up to the end
+        end = os.lseek(fd, off, os.SEEK_HOLE)
+        while off < end:
+            data = os.pread(fd, min(CHUNK, end - off), off)
+            if not data:
+                return
+            yield off, data
+            off += len(data)
 
 
 class Link:
@@ -264,13 +269,8 @@ class Link:
         with self.file_lock, open(host, "rb") as f:
             size = os.fstat(f.fileno()).st_size
             self.send("P", 0, struct.pack("<QI", size, mode), os.fsencode(guest))
-            for off, end in extents(f.fileno(), size):
-                while off < end:
-                    data = os.pread(f.fileno(), min(CHUNK, end - off), off)
-                    if not data:
-                        break
-                    self.send("D", 0, struct.pack("<Q", off), data)
-                    off += len(data)
+            for off, data in chunks(f.fileno(), size):
+                self.send("D", 0, struct.pack("<Q", off), data)
             return self.ask("F", timeout=60)
 
     def get(self, guest, host):

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Transfers go on after EINTR and after a short count, so a caller sees all or
+ * an error; an end of file inside the disk (somebody truncated it) is EIO.
+ *
+ * A failed fdatasync(2) is final: Linux reports a lost page once and then
+ * forgets it, so a later success would claim what is not true.
+ */
+#include "blk_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "blk_backend.h"
+#include "log.h"
+#include "util.h"
+
+#define SECTOR 512u
+#define PAGE 4096u
+#define ZEROES_LEN (64 * 1024u)
+
+struct blk_file {
+	struct blk_backend be;
+	bool is_block_device;		/* set once */
+	atomic_int sync_error;		/* any thread: first -errno of a flush, 0: none */
+};
+
+static struct blk_file *to_file(struct blk_backend *b)
+{
+	return container_of(b, struct blk_file, be);
+}
+
+/* Forgets the first len bytes of a scatter list. */
+static void iov_advance(struct iovec **iov, int *nr_iov, size_t len)
+{
+	while (len) {
+		size_t n = MIN(len, (*iov)->iov_len);
+
+		(*iov)->iov_base = (uint8_t *)(*iov)->iov_base + n;
+		(*iov)->iov_len -= n;
+		len -= n;
+		if (!(*iov)->iov_len) {
+			++*iov;
+			--*nr_iov;
+		}
+	}
+}
+
+static int blk_file_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off)
+{
+	while (nr_iov) {
+		ssize_t n = preadv(b->fd, iov, nr_iov, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		iov_advance(&iov, &nr_iov, (size_t)n);
+		off += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int blk_file_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off,
+			   bool stable)
+{
+	while (nr_iov) {
+		ssize_t n = pwritev2(b->fd, iov, nr_iov, (off_t)off, stable ? RWF_DSYNC : 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		iov_advance(&iov, &nr_iov, (size_t)n);
+		off += (uint64_t)n;
+	}
+	return 0;
+}
+
+int blk_backend_flushed(struct blk_backend *b, int result)
+{
+	struct blk_file *f = to_file(b);
+	int none = 0;
+
+	if (result && atomic_compare_exchange_strong(&f->sync_error, &none, result))
+		log_error("flush of a disk image failed, so will all later ones: %s",
+			  strerror(-result));
+	return atomic_load(&f->sync_error);
+}
+
+static int blk_file_flush(struct blk_backend *b)
+{
+	int ret;
+
+	if (atomic_load(&to_file(b)->sync_error))
+		return atomic_load(&to_file(b)->sync_error);
+	do
+		ret = fdatasync(b->fd) ? -errno : 0;
+	while (ret == -EINTR);
+	return blk_backend_flushed(b, ret);
+}
+
+static int file_fallocate(struct blk_backend *b, int mode, uint64_t off, uint64_t len)
+{
+	int ret;
+
+	do
+		ret = fallocate(b->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
+	while (ret && errno == EINTR);
+	return ret ? -errno : 0;
+}
+
+static int blk_file_discard(struct blk_backend *b, uint64_t off, uint64_t len)
+{
+	uint64_t range[2] = { off, len };
+	int ret = 0;
+
+	if (!to_file(b)->is_block_device)
+		ret = file_fallocate(b, FALLOC_FL_PUNCH_HOLE, off, len);
+	else if (ioctl(b->fd, BLKDISCARD, range))
+		ret = -errno;
+	return ret == -EOPNOTSUPP || ret == -ENOTTY || ret == -EINVAL ? 0 : ret;
+}
+
+/* The host has no cheaper way. Aligned for O_DIRECT. */
+static int write_plain_zeroes(struct blk_backend *b, uint64_t off, uint64_t len)
+{
+	static const uint8_t zeroes[ZEROES_LEN] __attribute__((aligned(PAGE))) = { 0 };
+
+	while (len) {
+		ssize_t n = pwrite(b->fd, zeroes, MIN(len, sizeof(zeroes)), (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		off += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int blk_file_write_zeroes(struct blk_backend *b, uint64_t off, uint64_t len, bool unmap)
+{
+	int ret = -EOPNOTSUPP;
+
+	if (unmap)
+		ret = file_fallocate(b, FALLOC_FL_PUNCH_HOLE, off, len);
+	if (ret == -EOPNOTSUPP)
+		ret = file_fallocate(b, FALLOC_FL_ZERO_RANGE, off, len);
+	if (ret == -EOPNOTSUPP || ret == -ENODEV || ret == -EINVAL)
+		ret = write_plain_zeroes(b, off, len);
+	return ret;
+}
+
+/* What the guest was told is written is on the disk before the image is let go. */
+static void blk_file_free(struct blk_backend *b)
+{
+	if (!b)
+		return;
+	if (!b->readonly)
+		blk_file_flush(b);
+	if (b->fd >= 0)
+		close(b->fd);
+	free(to_file(b));
+}
+
+static const struct blk_backend_ops blk_file_ops = {
+	.readv = blk_file_readv,
+	.writev = blk_file_writev,
+	.flush = blk_file_flush,
+	.discard = blk_file_discard,
+	.write_zeroes = blk_file_write_zeroes,
+	.free = blk_file_free,
+};
+
+/* O_NONBLOCK lest a FIFO blocks here; io_uring would take it for RWF_NOWAIT, so it goes again. */
+static int open_image(const struct blk_file_cfg *cfg, const char *name, int *fd)
+{
+	int access = cfg->readonly ? O_RDONLY : O_RDWR;
+
+	if (cfg->fd >= 0) {
+		*fd = cfg->fd;
+		return 0;
+	}
+	*fd = open(cfg->path, access | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (*fd < 0)
+		return log_errno("%s: open %s", name, cfg->path);
+	return 0;
+}
+
+static int set_flags(int fd, const struct blk_file_cfg *cfg, const char *name)
+{
+	int flags = fcntl(fd, F_GETFL);
+	int wanted = (flags & ~(O_NONBLOCK | O_DIRECT)) | (cfg->direct ? O_DIRECT : 0);
+
+	if (flags < 0)
+		return log_errno("%s: %s", name, cfg->path);
+	if (!cfg->readonly && (flags & O_ACCMODE) != O_RDWR)
+		return log_fail(-EACCES, "%s: %s is not open for writing; use readonly=on", name,
+				cfg->path);
+	if (flags != wanted && fcntl(fd, F_SETFL, wanted))
+		return log_errno("%s: %s%s", name, cfg->path,
+				 cfg->direct ? ": direct=on is not possible here" : "");
+	return 0;
+}
+
+static int lock_image(int fd, const struct blk_file_cfg *cfg, const char *name)
+{
+	struct flock lock = { .l_type = cfg->readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+
+	if (!fcntl(fd, F_OFD_SETLK, &lock))
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return log_fail(-EBUSY, "%s: %s is in use by another program%s", name, cfg->path,
+				cfg->readonly ? " that writes to it" : "");
+	return log_errno("%s: lock %s", name, cfg->path);
+}
+
+/* Tried, not asked: file systems differ in what they tell. */
+static uint32_t direct_block_size(int fd)
+{
+	void *buf = aligned_alloc(PAGE, PAGE);
+	uint32_t size = PAGE;
+
+	if (buf && pread(fd, buf, SECTOR, 0) == (ssize_t)SECTOR)
+		size = SECTOR;
+	free(buf);
+	return size;
+}
+
+static void probe_file(struct blk_file *f, const struct stat *st)
+{
+	f->be.size = (uint64_t)st->st_size;
+	f->be.block_size = f->be.direct ? direct_block_size(f->be.fd) : SECTOR;
+	f->be.physical_block_size = MAX(f->be.block_size, PAGE);
+}
+
+static int probe_block_device(struct blk_file *f, const char *name)
+{
+	uint64_t size;
+	int logical;
+	unsigned int physical, optimal;
+	int fd = f->be.fd;
+
+	if (ioctl(fd, BLKGETSIZE64, &size) || ioctl(fd, BLKSSZGET, &logical) ||
+	    ioctl(fd, BLKPBSZGET, &physical) || ioctl(fd, BLKIOOPT, &optimal))
+		return log_errno("%s: size of the block device", name);
+	f->is_block_device = true;
+	f->be.size = size;
+	f->be.block_size = (uint32_t)logical;
+	f->be.physical_block_size = MAX(physical, (unsigned int)logical);
+	f->be.optimal_io_size = optimal;
+	return 0;
+}
+
+static int probe_image(struct blk_file *f, const struct blk_file_cfg *cfg, const char *name)
+{
+	struct stat st;
+	int ret = 0;
+
+	if (fstat(f->be.fd, &st))
+		return log_errno("%s: %s", name, cfg->path);
+	if (S_ISBLK(st.st_mode))
+		ret = probe_block_device(f, name);
+	else if (S_ISREG(st.st_mode))
+		probe_file(f, &st);
+	else
+		return log_fail(-EINVAL, "%s: %s is neither a regular file nor a block device",
+				name, cfg->path);
+	if (ret)
+		return ret;
+	if (!f->be.size || f->be.size % f->be.block_size)
+		return log_fail(-EINVAL, "%s: %s has %llu bytes; a disk has a multiple of %u, not 0",
+				name, cfg->path, (unsigned long long)f->be.size, f->be.block_size);
+	return 0;
+}
+
+int blk_file_open(struct blk_backend **out, const struct blk_file_cfg *cfg, const char *name)
+{
+	struct blk_file *f = calloc(1, sizeof(*f));
+	struct blk_file_cfg c = *cfg;
+	int ret = -ENOMEM;
+
+	if (!f)
+		return ret;
+	f->be = (struct blk_backend){ .ops = &blk_file_ops, .fd = -1, .readonly = cfg->readonly,
+				      .direct = cfg->direct };
+	if (!c.path)
+		c.path = "the descriptor";
+	ret = open_image(&c, name, &f->be.fd);
+	if (!ret)
+		ret = set_flags(f->be.fd, &c, name);
+	if (!ret)
+		ret = probe_image(f, &c, name);
+	if (!ret)
+		ret = lock_image(f->be.fd, &c, name);
+	if (ret)
+		goto fail;
+	*out = &f->be;
+	return 0;
+fail:
+	f->be.readonly = true;	/* nothing to flush */
+	blk_file_free(&f->be);
+	return ret;
+}

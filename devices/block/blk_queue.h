@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One queue of a disk: a worker thread that takes requests from the ring,
+ * carries them out and interrupts the driver.
+ *
+ * Created, started, stopped and freed by the device; between start and stop
+ * the virtqueue belongs to the worker.
+ */
+#ifndef MIMSY_BLK_QUEUE_H
+#define MIMSY_BLK_QUEUE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "blk_backend.h"
+#include "blk_req.h"
+#include "virtio_dev.h"
+
+struct blk_queue;
+
+/* What the queues of one disk share. */
+struct blk_disk {
+	struct blk_backend *backend;	/* set once */
+	struct guest_errors *errors;	/* set once */
+	struct blk_limits limits;	/* set once */
+	char serial[BLK_ID_LEN];	/* set once; padded with NUL */
+	bool ignore_flush;		/* set once: cache=unsafe */
+	uint32_t poll_us;		/* set once: longest wait for a request without sleeping */
+	atomic_bool stable_writes;	/* transport's lock: a completed write is on stable storage */
+};
+
+/* disk is borrowed; size is the largest ring; name is the thread's. */
+int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *name,
+		     uint16_t size);
+void blk_queue_free(struct blk_queue *q);	/* NULL is allowed */
+
+/* Runs the queue's thread on one host CPU. */
+int blk_queue_pin(struct blk_queue *q, int cpu);
+
+/* vq and t are borrowed until blk_queue_stop() has returned. */
+void blk_queue_start(struct blk_queue *q, const struct virtio_queue *vq,
+		     struct virtio_transport *t);
+
+/* What was made available before is done and answered, nothing is in flight after. */
+void blk_queue_stop(struct blk_queue *q);
+
+/* Any thread. */
+void blk_queue_stats(const struct blk_queue *q,
+		     void (*emit)(void *ctx, const char *key, uint64_t value), void *ctx);
+
+#endif

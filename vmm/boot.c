@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "acpi.h"
 #include "bootparams.h"
 #include "layout.h"
 #include "log.h"
+#include "mptable.h"
 #include "pvh.h"
 #include "util.h"
 
@@ -64,6 +66,34 @@ static int place_cmdline(struct boot *b, const char *cmdline)
 	return 0;
 }
 
+static int place_acpi(struct boot *b)
+{
+	if (!acpi_build(low_ram(b, LAYOUT_ACPI, LAYOUT_ACPI_LEN), LAYOUT_ACPI_LEN, LAYOUT_ACPI,
+			b->desc))
+		return log_fail(-ENOSPC, "ACPI tables: more than %u KiB", LAYOUT_ACPI_LEN / 1024);
+	b->rsdp = LAYOUT_ACPI;
+	return 0;
+}
+
+/* A kernel with ACPI can do without; too many CPUs are thus only an error without ACPI. */
+static int place_mptable(const struct boot *b)
+{
+	const uint32_t cap = LAYOUT_EBDA - LAYOUT_MPTABLE;
+
+	if (!mptable_build(low_ram(b, LAYOUT_MPTABLE, cap), cap, b->desc))
+		return b->rsdp ? 0 : log_fail(-EINVAL, "MP table: more than %u CPUs",
+					      MPTABLE_MAX_CPUS);
+	mptable_build_pointer(low_ram(b, LAYOUT_EBDA, MPTABLE_POINTER_LEN), LAYOUT_MPTABLE);
+	return 0;
+}
+
+static int place_tables(struct boot *b)
+{
+	int ret = b->desc->describe == FW_DESCRIBE_ACPI ? place_acpi(b) : 0;
+
+	return ret ? ret : place_mptable(b);
+}
+
 /* The structure that the entry's argument register points to. */
 static gpa_t place_start_info(const struct boot *b)
 {
@@ -95,6 +125,8 @@ int boot_load(struct boot_entry *entry, const struct boot_cfg *cfg,
 	};
 	desc->initrd = b.kernel.initrd;
 	ret = place_cmdline(&b, cfg->cmdline);
+	if (!ret)
+		ret = place_tables(&b);
 	if (ret)
 		return ret;
 	entry->mode = b.kernel.entry;

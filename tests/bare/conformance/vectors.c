@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages, in both orders, and the interrupts they become. One CPU. */
+#include "subject.h"
+
+#define VEC_OTHER ((uint8_t)(VEC_CONFIG(dev) + 0x1d))
+
+static void all_queues_fire(enum irq_mode mode)
+{
+	unsigned int q;
+
+	vdev_start(dev, dev->nr_queues, 0, mode);
+	for (q = 0; q < dev->nr_queues; q++)
+		expect_queue_fires(dev, q);
+}
+
+static void messages_before_the_enable_bit_work(void)
+{
+	all_queues_fire(IRQ_MSI_UPDATE_FIRST);
+}
+
+static void messages_after_the_enable_bit_work(void)
+{
+	all_queues_fire(IRQ_MSI_ENABLE_FIRST);
+}
+
+static void messages_on_both_sides_of_the_enable_bit_work(void)
+{
+	unsigned int last = msi_vector_of(dev, 1);
+
+	vdev_prepare(dev, 2, 0);
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	EXPECT(!msi_enable(dev, true));
+	EXPECT(!msi_update(dev, last, 0, VEC_QUEUE(dev, last - 1)));
+	vdev_run(dev);
+
+	expect_queue_fires(dev, 0);
+	expect_queue_fires(dev, 1);
+}
+
+static void the_last_message_before_the_enable_bit_counts(void)
+{
+	vdev_prepare(dev, 1, 0);
+	EXPECT(!msi_update(dev, 1, 0, VEC_OTHER));
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	EXPECT(!msi_enable(dev, true));
+	vdev_run(dev);
+
+	expect_queue_fires(dev, 0);
+}
+
+static void a_vector_without_a_message_is_quiet(void)
+{
+	vdev_prepare(dev, 2, 0);
+	EXPECT(!msi_update(dev, 0, 0, VEC_CONFIG(dev)));
+	EXPECT(!msi_enable(dev, true));
+	vdev_run(dev);
+
+	expect_queue_is_quiet(dev, 0);
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	delay_ms(QUIET_MS);
+	expect_queue_fires(dev, 0);
+}
+
+static void nothing_comes_without_the_enable_bit(void)
+{
+	vdev_prepare(dev, 1, 0);
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	vdev_run(dev);
+
+	expect_queue_is_quiet(dev, 0);
+}
+
+static void the_enable_bit_can_be_taken_back(void)
+{
+	vdev_prepare(dev, 1, 0);
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	EXPECT(!msi_enable(dev, true));
+	EXPECT(!msi_enable(dev, false));
+	vdev_run(dev);
+
+	expect_queue_is_quiet(dev, 0);
+}
+
+/* What was written before holds when the bit comes back. */
+static void the_enable_bit_can_be_set_again(void)
+{
+	vdev_prepare(dev, 1, 0);
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	EXPECT(!msi_enable(dev, true));
+	EXPECT(!msi_enable(dev, false));
+	EXPECT(!msi_enable(dev, true));
+	EXPECT(!msi_enable(dev, true));
+	vdev_run(dev);
+
+	expect_queue_fires(dev, 0);
+}
+
+static void half_a_message_is_no_message(void)
+{
+	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	vdev_write(dev, VIRTIO_MMIO_MSI_DATA, VEC_OTHER);
+
+	expect_queue_fires(dev, 0);
+	EXPECT(!msi_command(dev, VIRTIO_MMIO_MSI_CMD_UPDATE, 1));
+	irq_counts_clear();
+	EXPECT(blk_works(dev, 0));
+	expect_irqs(0, VEC_OTHER, 1);
+}
+
+static void update_while_enabled_changes_the_vector(void)
+{
+	unsigned int i;
+
+	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	for (i = 0; i < 4 && !check_failed(); i++) {
+		expect_queue_fires(dev, 0);
+		EXPECT(!msi_update(dev, 1, 0, VEC_OTHER));
+		irq_counts_clear();
+		EXPECT(blk_works(dev, 0));
+		expect_irqs(0, VEC_OTHER, 1);
+		EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	}
+}
+
+static void vectors_with_the_same_message_share_it(void)
+{
+	unsigned int v;
+
+	vdev_prepare(dev, 2, 0);
+	for (v = 0; v < dev->nr_vectors; v++)
+		EXPECT(!msi_update(dev, v, 0, VEC_OTHER));
+	EXPECT(!msi_enable(dev, true));
+	vdev_run(dev);
+
+	irq_counts_clear();
+	EXPECT(blk_works(dev, 0));
+	expect_irqs(0, VEC_OTHER, 1);
+	EXPECT(blk_works(dev, 1));
+	expect_irqs(0, VEC_OTHER, 2);
+}
+
+static void devices_with_the_same_message_share_it(void)
+{
+	struct vdev *other = bystander();
+
+	SKIP_UNLESS(other && other->nr_vectors, "no second device with MSI");
+	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	vdev_start(other, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	EXPECT(!msi_update(dev, 1, 0, VEC_OTHER));
+	EXPECT(!msi_update(other, 1, 0, VEC_OTHER));
+
+	irq_counts_clear();
+	EXPECT(blk_works(dev, 0));
+	expect_irqs(0, VEC_OTHER, 1);
+	EXPECT(blk_works(other, 0));
+	expect_irqs(0, VEC_OTHER, 2);
+}
+
+static void config_vector_tells_of_needs_reset(void)
+{
+	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	irq_counts_clear();
+
+	break_queue(dev, 0);
+	expect_irqs(0, VEC_CONFIG(dev), 1);
+}
+
+static void an_interrupt_ends_hlt(void)
+{
+	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	RETURN_IF_FAILED();
+	irqs_off();
+	blk_submit(dev, 0, VIRTIO_BLK_T_IN, 0, blk_page(dev, 0), SECTOR);
+	while (!irq_count[0][VEC_QUEUE(dev, 0)]) {
+		irqs_on_and_halt();
+		irqs_off();
+	}
+	irqs_on();
+	expect_irqs(0, VEC_QUEUE(dev, 0), 1);
+	EXPECT(ring_take(&dev->ring[0], NULL, NULL));
+}
+
+/* The lowest vector a local APIC takes from a message. */
+static void vector_0x10_is_taken(void)
+{
+	EXPECT_EQ(msi_update(dev, 1, 0, 0x10), VIRTIO_MMIO_MSI_DONE);
+	EXPECT_EQ(msi_enable(dev, true), VIRTIO_MMIO_MSI_DONE);
+}
+
+static void a_hundred_requests_are_a_hundred_interrupts(void)
+{
+	unsigned int i;
+
+	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	irq_counts_clear();
+	for (i = 1; i <= 100; i++) {
+		EXPECT(blk_works(dev, 0));
+		EXPECT(WAIT(irq_count[0][VEC_QUEUE(dev, 0)] == i, ARRIVE_MS));
+	}
+	expect_irqs(0, VEC_QUEUE(dev, 0), 100);
+}
+
+CHECKS_WITH("vectors", subject_msi_setup,
+	CHECK(messages_before_the_enable_bit_work),
+	CHECK(messages_after_the_enable_bit_work),
+	CHECK(messages_on_both_sides_of_the_enable_bit_work),
+	CHECK(the_last_message_before_the_enable_bit_counts),
+	CHECK(a_vector_without_a_message_is_quiet),
+	CHECK(nothing_comes_without_the_enable_bit),
+	CHECK(the_enable_bit_can_be_taken_back),
+	CHECK(the_enable_bit_can_be_set_again),
+	CHECK(half_a_message_is_no_message),
+	CHECK(update_while_enabled_changes_the_vector),
+	CHECK(vectors_with_the_same_message_share_it),
+	CHECK(devices_with_the_same_message_share_it),
+	CHECK(config_vector_tells_of_needs_reset),
+	CHECK(an_interrupt_ends_hlt),
+	CHECK(vector_0x10_is_taken),
+	CHECK(a_hundred_requests_are_a_hundred_interrupts))

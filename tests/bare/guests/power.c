@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ways in which a virtual machine ends, one per run: option how=. The
+ * runner looks at the monitor's exit code. What comes back here has failed.
+ */
+#include "cpu.h"
+#include "check.h"
+#include "layout.h"
+#include "print.h"
+
+#define SLP_EN (1u << 5)
+#define SLP_TYP_S5 (5u << 2)
+#define I8042_PULSE_RESET 0xfe
+
+static void the_machine_ends(void)
+{
+	if (option_is("how", "sleep")) {
+		out8(LAYOUT_PORT_SLEEP, SLP_EN | SLP_TYP_S5);
+	} else if (option_is("how", "reset")) {
+		out8(LAYOUT_PORT_RESET, 1);
+	} else if (option_is("how", "i8042")) {
+		out8(LAYOUT_PORT_I8042, I8042_PULSE_RESET);
+	} else if (option_is("how", "triple")) {
+		guest_triple_fault();
+	} else if (option_is("how", "halt")) {
+		print("halted\n");
+		guest_halt();
+	} else if (option_is("how", "spin")) {
+		print("spinning\n");
+		for (;;)
+			cpu_relax();
+	} else if (option_is("how", "debug")) {
+		guest_exit(7);
+	}
+	check_fail("still alive");
+}
+
+/* Near misses of the above must not end anything. */
+static void other_values_end_nothing(void)
+{
+	out8(LAYOUT_PORT_SLEEP, 0);
+	out8(LAYOUT_PORT_SLEEP, SLP_TYP_S5);
+	out8(LAYOUT_PORT_SLEEP, SLP_EN | 1u << 2);
+	out8(LAYOUT_PORT_RESET, 0);
+	out8(LAYOUT_PORT_I8042, 0xaa);
+	EXPECT_EQ(in8(LAYOUT_PORT_I8042) & 2, 0);
+}
+
+CHECKS("power",
+	CHECK(other_values_end_nothing),
+	CHECK(the_machine_ends))

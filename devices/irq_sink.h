@@ -9,7 +9,9 @@
  * whoever signals it has set its InterruptStatus before.
  *
  * set_message, commit and release are called with the transport's lock held
- * and may take the VM's routing lock inside.
+ * and only note what is wanted; they make no system call but a wake-up. The
+ * work is done by another thread, so a vCPU never waits for KVM to
+ * synchronise, and what a guest can cause per second is bounded there.
  */
 #ifndef MIMSY_IRQ_SINK_H
 #define MIMSY_IRQ_SINK_H
@@ -34,10 +36,8 @@ struct irq_sink_ops {
 	/*
 	 * Makes everything staged effective: at most one KVM_SET_GSI_ROUTING,
 	 * none if nothing changed, then binds irqfds not bound yet.
-	 * -EAGAIN: the VM spends too much on commits. The old routes stay in
-	 * force, the commit is done later, from another thread, followed by
-	 * sink->committed(sink->owner, result).
-	 * Other errors: KVM refused; what was staged is dropped.
+	 * 0: it is in force. -EINPROGRESS: sink->settled() will be called,
+	 * from a thread that holds no lock; then ask again.
 	 */
 	int (*commit)(struct irq_sink *sink);
 
@@ -51,7 +51,7 @@ struct irq_sink {
 	const int *vector_fd;		/* nr_vectors eventfds, owned by the sink */
 	int line_fd;			/* eventfd, owned by the sink */
 	void *owner;			/* set by the transport, with the next */
-	void (*committed)(void *owner, int result);	/* no lock of the sink is held */
+	void (*settled)(void *owner, int result);	/* -errno: KVM refused */
 };
 
 #endif

@@ -47,7 +47,7 @@ static bool vmmio_has_msi(const struct vmmio *t)
 
 bool vmmio_has_doorbells(const struct vmmio *t)
 {
-	return vmmio_has_msi(t);
+	return t->doorbells;
 }
 
 int vmmio_kick_fd(const struct vmmio *t, unsigned int q)
@@ -282,7 +282,7 @@ static uint32_t vmmio_vendor(const struct vmmio *t)
 	if (!vmmio_has_msi(t))
 		return VMMIO_VENDOR_PLAIN;
 	return VIRTIO_MMIO_VENDOR_MSI | VIRTIO_MMIO_VENDOR_F_MSI_INTR |
-	       VIRTIO_MMIO_VENDOR_F_PER_QUEUE_NOTIFY;
+	       (t->doorbells ? VIRTIO_MMIO_VENDOR_F_PER_QUEUE_NOTIFY : 0);
 }
 
 static uint32_t vmmio_doorbells(const struct vmmio *t)
@@ -360,9 +360,8 @@ static void vmmio_write_msi(struct vmmio *t, uint32_t off, const void *buf, uint
 	uint32_t val = 0;
 
 	memcpy(&val, buf, len < 4 ? len : 4);
-	if (vmmio_msi_write(&t->msi, off - VIRTIO_MMIO_MSI_CSR, len, val,
-			    t->status & VIRTIO_CONFIG_S_DRIVER_OK))
-		virtio_needs_reset(&t->tp);
+	vmmio_msi_write(&t->msi, off - VIRTIO_MMIO_MSI_CSR, len, val,
+			t->status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 static void vmmio_write_config(struct vmmio *t, uint32_t off, const void *buf, uint32_t len)
@@ -398,7 +397,7 @@ static void vmmio_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
 
 const struct bus_ops vmmio_bus_ops = { .read = vmmio_read, .write = vmmio_write };
 
-static void vmmio_committed(void *owner, int result)
+static void vmmio_settled(void *owner, int result)
 {
 	struct vmmio *t = owner;
 
@@ -406,7 +405,7 @@ static void vmmio_committed(void *owner, int result)
 	if (result)
 		virtio_needs_reset(&t->tp);
 	else
-		vmmio_msi_committed(&t->msi);
+		vmmio_msi_settled(&t->msi);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -428,7 +427,7 @@ static int vmmio_create_queues(struct vmmio *t, const struct guest_mem *mem)
 }
 
 int vmmio_create(struct vmmio **out, struct virtio_dev *dev, const struct guest_mem *mem,
-		 struct irq_sink *sink)
+		 struct irq_sink *sink, bool doorbells)
 {
 	struct vmmio *t = calloc(1, sizeof(*t));
 	int ret;
@@ -440,6 +439,7 @@ int vmmio_create(struct vmmio **out, struct virtio_dev *dev, const struct guest_
 	pthread_mutex_init(&t->lock, NULL);
 	t->dev = dev;
 	t->sink = sink;
+	t->doorbells = doorbells && sink->nr_vectors;
 	t->tp.config_irq.t = t;
 	for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++)
 		t->kick_fd[q] = -1;
@@ -450,7 +450,7 @@ int vmmio_create(struct vmmio **out, struct virtio_dev *dev, const struct guest_
 		return ret;
 	}
 	sink->owner = t;
-	sink->committed = vmmio_committed;
+	sink->settled = vmmio_settled;
 	*out = t;
 	return 0;
 }

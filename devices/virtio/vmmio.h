@@ -25,10 +25,11 @@ struct vmmio;
 
 /*
  * Takes dev (freed with the transport, also when this fails). mem and sink
- * are borrowed. sink->nr_vectors == 0 hides MSI and doorbells from the guest.
+ * are borrowed. sink->nr_vectors == 0 hides MSI from the guest, and doorbells
+ * with it; doorbells == false hides those alone.
  */
 int vmmio_create(struct vmmio **out, struct virtio_dev *dev, const struct guest_mem *mem,
-		 struct irq_sink *sink);
+		 struct irq_sink *sink, bool doorbells);
 
 /* NULL is allowed. Stops the device first. */
 void vmmio_free(struct vmmio *t);

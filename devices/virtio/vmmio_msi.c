@@ -10,7 +10,6 @@
  */
 #include "vmmio_msi.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 #include "vmmio_msi_abi.h"
@@ -96,12 +95,18 @@ static void release_programmed(struct vmmio_msi *m)
 			vector_unblock(m, i, VMMIO_MSI_HELD);
 }
 
-void vmmio_msi_committed(struct vmmio_msi *m)
+/* Brings what is staged into force, now or a little later. */
+static void msi_commit(struct vmmio_msi *m)
 {
-	if (!m->enabled || !m->deferred)
-		return;
-	m->deferred = false;
-	release_programmed(m);
+	m->settling = m->sink->ops->commit(m->sink);
+	if (!m->settling)
+		release_programmed(m);
+}
+
+void vmmio_msi_settled(struct vmmio_msi *m)
+{
+	if (m->enabled && m->settling)
+		msi_commit(m);
 }
 
 /* Everything else could name no CPU, or do more than interrupt one: NMI, INIT, SMI. */
@@ -117,60 +122,46 @@ static bool message_is_acceptable(const struct msi_message *msg)
 	       (mode == X86_MSI_MODE_LOWEST && X86_MSI_DEST(msg->address_lo) != X86_MSI_DEST_ALL);
 }
 
-/* Brings what is staged into force. */
-static int msi_commit(struct vmmio_msi *m)
-{
-	int ret = m->sink->ops->commit(m->sink);
-
-	if (ret == -EAGAIN) {
-		m->deferred = true;
-		return 0;
-	}
-	if (ret) {
-		m->result = VIRTIO_MMIO_MSI_E_HOST;
-		return -EIO;
-	}
-	if (m->enabled)
-		release_programmed(m);
-	return 0;
-}
-
 static bool message_is_same(const struct msi_message *a, const struct msi_message *b)
 {
 	return a->address_lo == b->address_lo && a->address_hi == b->address_hi &&
 	       a->data == b->data;
 }
 
-static int msi_update(struct vmmio_msi *m, unsigned int vector)
+/* The vector stays silent until it gets a message that can be used. */
+static void msi_refuse(struct vmmio_msi *m, unsigned int vector, uint16_t result)
+{
+	vector_block(&m->vector[vector], VMMIO_MSI_HELD);
+	m->vector[vector].programmed = false;
+	m->result = result;
+	guest_error(m->errors, "MSI vector %u: message %08x%08x/%08x refused, result %u", vector,
+		    m->staged.address_hi, m->staged.address_lo, m->staged.data, result);
+}
+
+static void msi_update(struct vmmio_msi *m, unsigned int vector)
 {
 	struct vmmio_msi_vector *v = &m->vector[vector];
 
 	if (v->programmed && message_is_same(&v->msg, &m->staged))
-		return 0;
+		return;
 	if (!message_is_acceptable(&m->staged)) {
-		vector_block(v, VMMIO_MSI_HELD);
-		v->programmed = false;
-		m->result = VIRTIO_MMIO_MSI_E_MESSAGE;
-		guest_error(m->errors, "MSI vector %u: message %08x%08x/%08x refused", vector,
-			    m->staged.address_hi, m->staged.address_lo, m->staged.data);
-		return 0;
+		msi_refuse(m, vector, VIRTIO_MMIO_MSI_E_MESSAGE);
+		return;
 	}
 	if (m->sink->ops->set_message(m->sink, vector, &m->staged)) {
-		vector_block(v, VMMIO_MSI_HELD);
-		v->programmed = false;
-		m->result = VIRTIO_MMIO_MSI_E_NOSPC;
-		return 0;
+		msi_refuse(m, vector, VIRTIO_MMIO_MSI_E_NOSPC);
+		return;
 	}
 	v->msg = m->staged;
 	v->programmed = true;
 	if (!m->enabled)
-		return 0;
+		return;
 	/* Nothing may go to the old target once the command has returned. */
 	vector_block(v, VMMIO_MSI_HELD);
-	return msi_commit(m);
+	msi_commit(m);
 }
 
-static int msi_command(struct vmmio_msi *m, uint16_t val)
+static void msi_command(struct vmmio_msi *m, uint16_t val)
 {
 	unsigned int vector = val & VIRTIO_MMIO_MSI_CMD_VECTOR_MASK;
 
@@ -178,43 +169,44 @@ static int msi_command(struct vmmio_msi *m, uint16_t val)
 	if (vector >= m->sink->nr_vectors) {
 		m->result = VIRTIO_MMIO_MSI_E_VECTOR;
 		guest_error(m->errors, "MSI vector %u: there are %u", vector, m->sink->nr_vectors);
-		return 0;
+		return;
 	}
 	switch (val >> VIRTIO_MMIO_MSI_CMD_CODE_SHIFT) {
 	case VIRTIO_MMIO_MSI_CMD_UPDATE:
-		return msi_update(m, vector);
+		msi_update(m, vector);
+		break;
 	case VIRTIO_MMIO_MSI_CMD_MASK:
 		vector_block(&m->vector[vector], VMMIO_MSI_MASKED);
-		return 0;
+		break;
 	case VIRTIO_MMIO_MSI_CMD_UNMASK:
 		vector_unblock(m, vector, VMMIO_MSI_MASKED);
-		return 0;
+		break;
+	default:
+		m->result = VIRTIO_MMIO_MSI_E_COMMAND;
+		guest_error(m->errors, "MSI command %#x is unknown", val);
 	}
-	m->result = VIRTIO_MMIO_MSI_E_COMMAND;
-	guest_error(m->errors, "MSI command %#x is unknown", val);
-	return 0;
 }
 
 /* Enable: the whole cache goes to KVM at once. Disable: signals collect again. */
-static int msi_control(struct vmmio_msi *m, uint16_t val, bool running)
+static void msi_control(struct vmmio_msi *m, uint16_t val, bool running)
 {
 	unsigned int nr_used = val & VIRTIO_MMIO_MSI_CSR_NVEC_MASK;
 
 	if (running || nr_used > m->sink->nr_vectors) {
 		m->result = VIRTIO_MMIO_MSI_E_STATE;
 		guest_error(m->errors, "MSI control %#x out of turn", val);
-		return 0;
+		return;
 	}
 	m->result = VIRTIO_MMIO_MSI_DONE;
 	if (val & VIRTIO_MMIO_MSI_CSR_ENABLE) {
 		m->enabled = true;
 		m->nr_used = (uint16_t)(nr_used ? nr_used : m->sink->nr_vectors);
-		return msi_commit(m);
+		msi_commit(m);
+		return;
 	}
-	m->enabled = m->deferred = false;
+	m->enabled = m->settling = false;
 	for (unsigned int i = 0; i < m->sink->nr_vectors; i++)
 		vector_block(&m->vector[i], VMMIO_MSI_HELD);
-	return 0;
 }
 
 uint32_t vmmio_msi_read(struct vmmio_msi *m, uint32_t off, uint32_t len)
@@ -232,28 +224,36 @@ uint32_t vmmio_msi_read(struct vmmio_msi *m, uint32_t off, uint32_t len)
 	return 0;
 }
 
-int vmmio_msi_write(struct vmmio_msi *m, uint32_t off, uint32_t len, uint32_t val, bool running)
+/* A 32-bit write to the control register: control first, then the command if there is one. */
+static void msi_control_and_command(struct vmmio_msi *m, uint32_t val, bool running)
 {
-	int ret;
+	msi_control(m, (uint16_t)val, running);
+	if (val >> 16)
+		msi_command(m, (uint16_t)(val >> 16));
+}
 
-	switch ((off + VIRTIO_MMIO_MSI_CSR) << 4 | len) {
+void vmmio_msi_write(struct vmmio_msi *m, uint32_t off, uint32_t len, uint32_t val, bool running)
+{
+	switch ((off + VIRTIO_MMIO_MSI_CSR) << 4 | len) {	/* register and width */
 	case VIRTIO_MMIO_MSI_CSR << 4 | 2:
-		return msi_control(m, (uint16_t)val, running);
+		msi_control(m, (uint16_t)val, running);
+		break;
 	case VIRTIO_MMIO_MSI_CSR << 4 | 4:
-		ret = msi_control(m, (uint16_t)val, running);
-		return ret || !(val >> 16) ? ret : msi_command(m, (uint16_t)(val >> 16));
+		msi_control_and_command(m, val, running);
+		break;
 	case VIRTIO_MMIO_MSI_CMD << 4 | 2:
-		return msi_command(m, (uint16_t)val);
+		msi_command(m, (uint16_t)val);
+		break;
 	case VIRTIO_MMIO_MSI_ADDR_LOW << 4 | 4:
 		m->staged.address_lo = val;
-		return 0;
+		break;
 	case VIRTIO_MMIO_MSI_ADDR_HIGH << 4 | 4:
 		m->staged.address_hi = val;
-		return 0;
+		break;
 	case VIRTIO_MMIO_MSI_DATA << 4 | 4:
 		m->staged.data = val;
-		return 0;
+		break;
+	default:
+		guest_error(m->errors, "MSI register +%#x written with %u bytes", off, len);
 	}
-	guest_error(m->errors, "MSI register +%#x written with %u bytes", off, len);
-	return 0;
 }

@@ -34,7 +34,7 @@ struct vmmio_msi {
 	struct irq_sink *sink;		/* set once; nr_vectors 0: no such block */
 	struct guest_errors *errors;	/* set once */
 	bool enabled;			/* transport's lock; constant while the device runs */
-	bool deferred;			/* transport's lock: the sink commits later */
+	bool settling;			/* transport's lock: a commit is under way */
 	uint16_t nr_used;		/* vectors the driver uses; transport's lock */
 	uint16_t result;		/* what the command register reads as */
 	struct msi_message staged;	/* what the next UPDATE takes */
@@ -49,14 +49,11 @@ void vmmio_msi_reset(struct vmmio_msi *m);
 /* off is relative to the block. An access of a width that means nothing reads 0. */
 uint32_t vmmio_msi_read(struct vmmio_msi *m, uint32_t off, uint32_t len);
 
-/*
- * running: DRIVER_OK is set, so the mode cannot change any more.
- * Returns 0, or -EIO: the host refused, the device needs a reset.
- */
-int vmmio_msi_write(struct vmmio_msi *m, uint32_t off, uint32_t len, uint32_t val, bool running);
+/* running: DRIVER_OK is set, so the mode cannot change any more. */
+void vmmio_msi_write(struct vmmio_msi *m, uint32_t off, uint32_t len, uint32_t val, bool running);
 
-/* The sink has done a commit it had put off. Transport's lock held. */
-void vmmio_msi_committed(struct vmmio_msi *m);
+/* A commit that was under way has ended. Transport's lock held. */
+void vmmio_msi_settled(struct vmmio_msi *m);
 
 /* Any thread: the eventfd to signal, or -1 if the signal is held back. */
 int vmmio_msi_begin(struct vmmio_msi *m, unsigned int vector);

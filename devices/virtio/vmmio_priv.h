@@ -28,6 +28,7 @@ struct vmmio {
 	pthread_mutex_t lock;
 	struct virtio_dev *dev;			/* owned, set once */
 	struct irq_sink *sink;			/* borrowed, set once */
+	bool doorbells;				/* set once */
 	struct virtio_transport tp;
 	struct vmmio_msi msi;			/* lock, but for the states inside */
 	uint32_t status;			/* lock; without NEEDS_RESET */

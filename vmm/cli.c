@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One table says everything about an option: its name, what it takes, its
+ * help and its setter. The help is printed from the same table, so the two
+ * cannot differ.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli_value.h"
+#include "util.h"
+#include "version.h"
+
+#define MAX_QUEUE_SIZE 1024u
+
+static const char *const irq_names[] = { "msi", "shared", "single", NULL };
+
+struct option_def {
+	const char *name;
+	const char *arg;	/* NULL: a switch */
+	const char *help;	/* lines separated by \n */
+	int (*set)(struct vm_config *c, const char *arg);	/* -EINVAL: bad value */
+};
+
+/* A private copy that lives as long as the configuration. */
+static char *keep(struct vm_config *c, const char *s)
+{
+	char *copy = c->nr_strings < VM_MAX_STRINGS ? strdup(s) : NULL;
+
+	if (copy)
+		c->string[c->nr_strings++] = copy;
+	return copy;
+}
+
+static int set_fd(const char *s, int *fd)
+{
+	uint64_t n;
+
+	if (cli_number(s, 0, INT32_MAX, &n))
+		return -EINVAL;
+	*fd = (int)n;
+	return 0;
+}
+
+static int set_u16(const char *s, uint64_t min, uint64_t max, uint16_t *out)
+{
+	uint64_t n;
+
+	if (cli_number(s, min, max, &n))
+		return -EINVAL;
+	*out = (uint16_t)n;
+	return 0;
+}
+
+static int set_queue_size(const char *s, uint16_t *out)
+{
+	uint64_t n;
+
+	if (cli_number(s, VIRTIO_BLK_MIN_SIZE, MAX_QUEUE_SIZE, &n) || n & (n - 1))
+		return -EINVAL;
+	*out = (uint16_t)n;
+	return 0;
+}
+
+static int set_irq(const char *s, enum vm_irq_mode *out)
+{
+	unsigned int i;
+
+	if (cli_choice(s, irq_names, &i))
+		return -EINVAL;
+	*out = (enum vm_irq_mode)i;
+	return 0;
+}
+
+/* Keys of --disk. */
+
+static int disk_path(void *ctx, char *v)
+{
+	((struct vm_disk *)ctx)->blk.file.path = v;
+	return *v ? 0 : -EINVAL;
+}
+
+static int disk_fd(void *ctx, char *v)
+{
+	return set_fd(v, &((struct vm_disk *)ctx)->blk.file.fd);
+}
+
+static int disk_queues(void *ctx, char *v)
+{
+	return set_u16(v, 1, VIRTIO_BLK_MAX_QUEUES, &((struct vm_disk *)ctx)->blk.queues);
+}
+
+static int disk_queue_size(void *ctx, char *v)
+{
+	return set_queue_size(v, &((struct vm_disk *)ctx)->blk.queue_size);
+}
+
+static int disk_readonly(void *ctx, char *v)
+{
+	return cli_on_off(v, &((struct vm_disk *)ctx)->blk.file.readonly);
+}
+
+static int disk_direct(void *ctx, char *v)
+{
+	return cli_on_off(v, &((struct vm_disk *)ctx)->blk.file.direct);
+}
+
+static int disk_serial(void *ctx, char *v)
+{
+	struct vm_disk *d = ctx;
+
+	if (strlen(v) >= sizeof(d->blk.serial))
+		return -EINVAL;
+	strcpy(d->blk.serial, v);
+	return 0;
+}
+
+static int disk_irq(void *ctx, char *v)
+{
+	return set_irq(v, &((struct vm_disk *)ctx)->irq);
+}
+
+static int disk_cache(void *ctx, char *v)
+{
+	static const char *const names[] = { "writeback", "writethrough", "unsafe", NULL };
+	unsigned int i;
+
+	if (cli_choice(v, names, &i))
+		return -EINVAL;
+	((struct vm_disk *)ctx)->blk.cache = (enum virtio_blk_cache)i;
+	return 0;
+}
+
+static int disk_aio(void *ctx, char *v)
+{
+	static const char *const names[] = { "auto", "io_uring", "threads", NULL };
+	unsigned int i;
+
+	if (cli_choice(v, names, &i))
+		return -EINVAL;
+	((struct vm_disk *)ctx)->blk.aio = (enum virtio_blk_aio)i;
+	return 0;
+}
+
+static int disk_poll_us(void *ctx, char *v)
+{
+	uint64_t n;
+
+	if (cli_number(v, 0, 1000000, &n))
+		return -EINVAL;
+	((struct vm_disk *)ctx)->blk.poll_us = (uint32_t)n;
+	return 0;
+}
+
+static const struct cli_key disk_keys[] = {
+	{ "path", disk_path },
+	{ "fd", disk_fd },
+	{ "queues", disk_queues },
+	{ "queue-size", disk_queue_size },
+	{ "readonly", disk_readonly },
+	{ "direct", disk_direct },
+	{ "cache", disk_cache },
+	{ "aio", disk_aio },
+	{ "poll-us", disk_poll_us },
+	{ "serial", disk_serial },
+	{ "irq", disk_irq },
+};
+
+/* Keys of --net. */
+
+static int net_tap(void *ctx, char *v)
+{
+	((struct vm_net *)ctx)->net.tap = v;
+	return *v ? 0 : -EINVAL;
+}
+
+static int net_queues(void *ctx, char *v)
+{
+	return set_u16(v, 1, VIRTIO_NET_MAX_PAIRS, &((struct vm_net *)ctx)->net.pairs);
+}
+
+static int net_queue_size(void *ctx, char *v)
+{
+	return set_queue_size(v, &((struct vm_net *)ctx)->net.queue_size);
+}
+
+static int net_mac(void *ctx, char *v)
+{
+	struct vm_net *n = ctx;
+
+	n->net.has_mac = true;
+	return cli_mac(v, n->net.mac);
+}
+
+static int net_mtu(void *ctx, char *v)
+{
+	return set_u16(v, 68, 65535, &((struct vm_net *)ctx)->net.mtu);
+}
+
+static int net_irq(void *ctx, char *v)
+{
+	return set_irq(v, &((struct vm_net *)ctx)->irq);
+}
+
+static const struct cli_key net_keys[] = {
+	{ "tap", net_tap },
+	{ "queues", net_queues },
+	{ "queue-size", net_queue_size },
+	{ "mac", net_mac },
+	{ "mtu", net_mtu },
+	{ "irq", net_irq },
+};
+
+static int add_keys(struct vm_config *c, const char *option, const char *arg,
+		    const struct cli_key *keys, size_t nr_keys, void *ctx)
+{
+	char *text = keep(c, arg);
+	const char *bad = "";
+
+	if (!text)
+		return -ENOMEM;
+	if (cli_keys(text, keys, nr_keys, ctx, &bad)) {
+		log_error("--%s: \"%s\" is no key=value that it takes (see mimsy run --help)",
+			  option, bad);
+		return -E2BIG;		/* said already */
+	}
+	return 0;
+}
+
+static int said(const char *what)
+{
+	log_error("%s", what);
+	return -E2BIG;
+}
+
+static int opt_disk(struct vm_config *c, const char *arg)
+{
+	struct vm_disk *d = &c->disk[c->nr_disks];
+	int ret;
+
+	if (c->nr_disks == LAYOUT_VIRTIO_MAX)
+		return said("--disk: at most 128 devices fit");
+	*d = (struct vm_disk){ .blk = VIRTIO_BLK_CFG_DEFAULT, .irq = VM_IRQ_DEFAULT };
+	ret = add_keys(c, "disk", arg, disk_keys, ARRAY_SIZE(disk_keys), d);
+	if (!ret && !d->blk.file.path && d->blk.file.fd < 0)
+		return said("--disk: path= is missing");
+	if (!ret)
+		c->nr_disks++;
+	return ret;
+}
+
+static int opt_net(struct vm_config *c, const char *arg)
+{
+	struct vm_net *n = &c->net[c->nr_nets];
+	int ret;
+
+	if (c->nr_nets == LAYOUT_VIRTIO_MAX)
+		return said("--net: at most 128 devices fit");
+	*n = (struct vm_net){ .net = VIRTIO_NET_CFG_DEFAULT, .irq = VM_IRQ_DEFAULT };
+	ret = add_keys(c, "net", arg, net_keys, ARRAY_SIZE(net_keys), n);
+	if (!ret && !n->net.tap)
+		return said("--net: tap= is missing");
+	if (!ret)
+		c->nr_nets++;
+	return ret;
+}
+
+static int opt_kernel(struct vm_config *c, const char *arg)
+{
+	c->files.kernel = arg;
+	return *arg ? 0 : -EINVAL;
+}
+
+static int opt_initrd(struct vm_config *c, const char *arg)
+{
+	c->files.initrd = arg;
+	return *arg ? 0 : -EINVAL;
+}
+
+static int opt_cmdline(struct vm_config *c, const char *arg)
+{
+	for (const char *p = arg; *p; p++)
+		if ((unsigned char)*p < ' ')
+			return said("--cmdline: control characters are not allowed");
+	c->cmdline = arg;
+	return 0;
+}
+
+static int opt_no_default_cmdline(struct vm_config *c, const char *arg)
+{
+	(void)arg;
+	c->default_cmdline = false;
+	return 0;
+}
+
+static int opt_entry(struct vm_config *c, const char *arg)
+{
+	static const char *const names[] = { "auto", "pvh", "linux64", NULL };
+	unsigned int i;
+
+	if (cli_choice(arg, names, &i))
+		return -EINVAL;
+	c->files.entry = (enum loader_entry)i;
+	return 0;
+}
+
+static int opt_cpus(struct vm_config *c, const char *arg)
+{
+	uint64_t n;
+
+	if (cli_number(arg, 1, VM_MAX_CPUS, &n))
+		return -EINVAL;
+	c->nr_cpus = (unsigned int)n;
+	return 0;
+}
+
+static int opt_cpu_pin(struct vm_config *c, const char *arg)
+{
+	return cli_cpus(arg, c->vcpu_cpus, VM_MAX_CPUS, &c->nr_vcpu_cpus);
+}
+
+static int opt_memory(struct vm_config *c, const char *arg)
+{
+	return cli_size(arg, &c->memory);
+}
+
+static int opt_memory_backing(struct vm_config *c, const char *arg)
+{
+	static const char *const names[] = { "default", "thp", "hugetlb", NULL };
+	unsigned int i;
+
+	if (cli_choice(arg, names, &i))
+		return -EINVAL;
+	c->backing = (enum guest_mem_backing)i;
+	return 0;
+}
+
+static int opt_irq(struct vm_config *c, const char *arg)
+{
+	return set_irq(arg, &c->irq);
+}
+
+static int opt_describe(struct vm_config *c, const char *arg)
+{
+	static const char *const names[] = { "acpi", "fdt", "cmdline", NULL };
+	unsigned int i;
+
+	if (cli_choice(arg, names, &i))
+		return -EINVAL;
+	c->describe = (enum fw_describe)i;
+	return 0;
+}
+
+static int opt_doorbells(struct vm_config *c, const char *arg)
+{
+	return cli_on_off(arg, &c->doorbells);
+}
+
+static int opt_pit(struct vm_config *c, const char *arg)
+{
+	return cli_on_off(arg, &c->pit);
+}
+
+static int opt_console(struct vm_config *c, const char *arg)
+{
+	if (!strcmp(arg, "stdio"))
+		c->console = VM_CONSOLE_STDIO;
+	else if (!strcmp(arg, "none"))
+		c->console = VM_CONSOLE_NONE;
+	else if (!strncmp(arg, "file=", 5) && arg[5])
+		c->console = VM_CONSOLE_FILE;
+	else
+		return -EINVAL;
+	c->console_file = c->console == VM_CONSOLE_FILE ? arg + 5 : NULL;
+	return 0;
+}
+
+static int opt_stats(struct vm_config *c, const char *arg)
+{
+	c->stats_file = arg;
+	return *arg ? 0 : -EINVAL;
+}
+
+static int opt_log_level(struct vm_config *c, const char *arg)
+{
+	enum log_level level;
+
+	(void)c;
+	if (log_level_parse(arg, &level))
+		return -EINVAL;
+	log_set_level(level);
+	return 0;
+}
+
+static int opt_debug_exit(struct vm_config *c, const char *arg)
+{
+	(void)arg;
+	c->debug_exit = true;
+	return 0;
+}
+
+static const struct option_def options[] = {
+	{ "kernel", "F", "ELF vmlinux or bzImage to boot (required)", opt_kernel },
+	{ "initrd", "F", "initial RAM disk", opt_initrd },
+	{ "cmdline", "S", "appended to the default kernel command line", opt_cmdline },
+	{ "no-default-cmdline", NULL, "--cmdline is the whole line", opt_no_default_cmdline },
+	{ "entry", "auto|pvh|linux64", "way into an ELF kernel: PVH if it has a note for it (auto)",
+	  opt_entry },
+	{ "cpus", "N", "vCPUs, 1..254 (1)", opt_cpus },
+	{ "cpu-pin", "LIST", "host CPUs for the vCPUs, in turn: 0-3,8", opt_cpu_pin },
+	{ "memory", "SIZE", "guest memory with K, M or G (256M)", opt_memory },
+	{ "memory-backing", "default|thp|hugetlb", "pages behind the guest's memory",
+	  opt_memory_backing },
+	{ "disk", "path=F[,key=value...]", "a disk; may be repeated. Keys:\n"
+	  "queues=N          1..64, each with a thread and an interrupt (1)\n"
+	  "queue-size=N      power of two, 4..1024 (256)\n"
+	  "readonly=on|off   (off)\n"
+	  "direct=on|off     bypass the host's page cache (off)\n"
+	  "cache=writeback|writethrough|unsafe   when a write is stable (writeback)\n"
+	  "aio=auto|io_uring|threads   how the host does the I/O (auto)\n"
+	  "poll-us=N         look for N microseconds before sleeping (0)\n"
+	  "serial=S          at most 20 characters\n"
+	  "irq=msi|shared|single   instead of --irq\n"
+	  "fd=N              an open descriptor instead of path", opt_disk },
+	{ "net", "tap=NAME[,key=value...]", "a network interface; may be repeated. Keys:\n"
+	  "queues=PAIRS      1..32, each with two interrupts (1)\n"
+	  "queue-size=N      power of two, 4..1024 (256)\n"
+	  "mac=M             (random)\n"
+	  "mtu=N             68..65535, told to the guest\n"
+	  "irq=msi|shared|single   instead of --irq", opt_net },
+	{ "irq", "msi|shared|single", "interrupts of all devices: one MSI per queue, one for all\n"
+	  "queues, or a single line (msi). A guest driver without MSI uses the line", opt_irq },
+	{ "doorbells", "on|off", "a notification address per queue (on)", opt_doorbells },
+	{ "describe", "acpi|fdt|cmdline", "how the guest finds its devices (acpi)", opt_describe },
+	{ "pit", "on|off", "an 8254 timer for kernels that need one (off)", opt_pit },
+	{ "console", "stdio|none|file=F", "where the serial port goes (stdio). On a terminal\n"
+	  "Ctrl-A x quits, Ctrl-A h helps", opt_console },
+	{ "stats", "F", "write counters to F as JSON at the end", opt_stats },
+	{ "log-level", "L", "error, warn, info or debug (info)", opt_log_level },
+	{ "debug-exit", NULL, NULL, opt_debug_exit },	/* for our tests: no help */
+};
+
+static void print_usage(FILE *out)
+{
+	fputs("mimsy " MIMSY_VERSION ", a KVM microVM monitor with one MSI per virtio-mmio queue\n"
+	      "\n"
+	      "usage: mimsy run --kernel F [option...]   boot a guest\n"
+	      "       mimsy run --help                   all options\n"
+	      "       mimsy --version\n", out);
+}
+
+static void print_help_lines(const char *help)
+{
+	size_t len;
+
+	for (; *help; help += len + (help[len] == '\n')) {
+		len = strcspn(help, "\n");
+		printf("        %.*s\n", (int)len, help);
+	}
+}
+
+static void print_help(void)
+{
+	puts("usage: mimsy run --kernel F [option...]\n"
+	     "\n"
+	     "Boots a Linux guest. Defaults are in brackets.\n");
+	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++) {
+		const struct option_def *o = &options[i];
+
+		if (!o->help)
+			continue;
+		printf("  --%s%s%s\n", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+		print_help_lines(o->help);
+	}
+	puts("  --help, --version\n"
+	     "\n"
+	     "A guest that powers off or reboots ends the monitor. Exit status: 0 the guest\n"
+	     "powered off or rebooted, or the monitor was asked to stop (SIGINT, SIGTERM,\n"
+	     "Ctrl-A x); 1 monitor or host error; 2 wrong usage; 3 the guest crashed.\n"
+	     "\n"
+	     "  mimsy run --kernel vmlinuz --initrd initrd.img --cpus 4 --memory 1G \\\n"
+	     "            --disk path=disk.img,queues=4 --net tap=tap0,queues=2 \\\n"
+	     "            --cmdline root=/dev/vda");
+}
+
+static const struct option_def *find_option(const char *name, size_t len)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++)
+		if (strlen(options[i].name) == len && !strncmp(options[i].name, name, len))
+			return &options[i];
+	return NULL;
+}
+
+/* Takes argv[at], and the next one if the value stands there. Returns how many, or -EINVAL. */
+static int take_option(struct vm_config *c, int argc, char **argv, int at)
+{
+	const char *name = argv[at] + 2;
+	size_t len = strcspn(name, "=");
+	const struct option_def *o = find_option(name, len);
+	const char *value = name[len] ? name + len + 1 : NULL;
+	int used = 1, ret;
+
+	if (strncmp(argv[at], "--", 2) || !o)
+		return log_fail(-EINVAL, "unknown option \"%s\" (see mimsy run --help)", argv[at]);
+	if (!o->arg && value)
+		return log_fail(-EINVAL, "--%s takes no value", o->name);
+	if (o->arg && !value) {
+		if (at + 1 >= argc)
+			return log_fail(-EINVAL, "--%s needs a value: %s", o->name, o->arg);
+		value = argv[at + 1];
+		used = 2;
+	}
+	ret = o->set(c, value);
+	if (ret == -EINVAL)
+		return log_fail(-EINVAL, "--%s: \"%s\" is not %s", o->name, value, o->arg);
+	return ret ? -EINVAL : used;
+}
+
+static enum cli_result parse_run(struct vm_config *c, int argc, char **argv)
+{
+	for (int i = 0; i < argc;) {
+		int used;
+
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			print_help();
+			return CLI_DONE;
+		}
+		if (!strcmp(argv[i], "--version")) {
+			puts("mimsy " MIMSY_VERSION);
+			return CLI_DONE;
+		}
+		used = take_option(c, argc, argv, i);
+		if (used < 0)
+			return CLI_USAGE;
+		i += used;
+	}
+	return vm_config_check(c) ? CLI_USAGE : CLI_RUN;
+}
+
+enum cli_result cli_parse(struct vm_config *c, int argc, char **argv)
+{
+	if (argc < 2) {
+		print_usage(stderr);
+		return CLI_USAGE;
+	}
+	if (!strcmp(argv[1], "run"))
+		return parse_run(c, argc - 2, argv + 2);
+	if (!strcmp(argv[1], "--version")) {
+		puts("mimsy " MIMSY_VERSION);
+		return CLI_DONE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		print_usage(stdout);
+		return CLI_DONE;
+	}
+	log_error("unknown command \"%s\": mimsy run --kernel F, or mimsy --help", argv[1]);
+	return CLI_USAGE;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a person asked for. Filled by cli.c, checked once, then constant.
+ * Strings belong to the configuration.
+ */
+#ifndef MIMSY_CONFIG_H
+#define MIMSY_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fw_desc.h"
+#include "guest_mem.h"
+#include "layout.h"
+#include "loader.h"
+#include "log.h"
+#include "virtio_blk.h"
+#include "virtio_net.h"
+
+#define VM_MAX_CPUS 254u		/* APIC ids of 8 bits, 255 means all */
+#define VM_MAX_STRINGS (2 * LAYOUT_VIRTIO_MAX + 8)
+#define VM_MIN_MEMORY MIB(4)
+
+enum vm_irq_mode {
+	VM_IRQ_MSI,			/* a vector for each queue and one for the configuration */
+	VM_IRQ_SHARED,			/* one for all queues and one for the configuration */
+	VM_IRQ_SINGLE,			/* no MSI: the line only */
+	VM_IRQ_DEFAULT,			/* whatever the machine's default is */
+};
+
+enum vm_console { VM_CONSOLE_STDIO, VM_CONSOLE_NONE, VM_CONSOLE_FILE };
+
+struct vm_disk {
+	struct virtio_blk_cfg blk;
+	enum vm_irq_mode irq;
+};
+
+struct vm_net {
+	struct virtio_net_cfg net;
+	enum vm_irq_mode irq;
+};
+
+struct vm_config {
+	struct loader_cfg files;	/* kernel, initrd, entry */
+	const char *cmdline;		/* NULL: only the defaults */
+	bool default_cmdline;		/* false: cmdline is all there is */
+	unsigned int nr_cpus;
+	uint64_t memory;		/* bytes */
+	enum guest_mem_backing backing;
+	enum vm_irq_mode irq;
+	enum fw_describe describe;
+	enum vm_console console;
+	const char *console_file;
+	const char *stats_file;		/* NULL: none */
+	bool pit;			/* a timer chip although the CPU has a timer */
+	bool doorbells;			/* false: kicks go through 0x050 alone */
+	bool debug_exit;		/* port 0xf4 ends the monitor */
+	int vcpu_cpus[VM_MAX_CPUS];	/* host CPUs, or empty */
+	unsigned int nr_vcpu_cpus;
+	struct vm_disk disk[LAYOUT_VIRTIO_MAX];
+	unsigned int nr_disks;
+	struct vm_net net[LAYOUT_VIRTIO_MAX];
+	unsigned int nr_nets;
+	char *string[VM_MAX_STRINGS];	/* owned */
+	unsigned int nr_strings;
+};
+
+void vm_config_init(struct vm_config *c);
+void vm_config_release(struct vm_config *c);
+
+/* What cannot be told from one option alone. -EINVAL after one log line. */
+int vm_config_check(const struct vm_config *c);
+
+/*
+ * The kernel command line, defaults first. -E2BIG after one log line if it
+ * does not fit into len bytes.
+ */
+int vm_config_cmdline(const struct vm_config *c, char *buf, size_t len);
+
+#endif

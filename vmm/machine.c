@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "machine.h"
+
+#include <errno.h>
+#include <linux/virtio_mmio.h>
+#include <stdio.h>
+
+#include "blk_file.h"
+#include "kvm.h"
+#include "msi.h"
+#include "tap.h"
+#include "util.h"
+#include "virtio_blk.h"
+#include "virtio_net.h"
+#include "vmmio.h"
+
+static const uint32_t line_gsis[] = LAYOUT_LINE_GSIS;
+
+static uint32_t line_of(unsigned int slot)
+{
+	return line_gsis[slot % ARRAY_SIZE(line_gsis)];
+}
+
+static uint64_t window_of(unsigned int slot)
+{
+	return LAYOUT_VIRTIO_BASE + (uint64_t)slot * LAYOUT_VIRTIO_STRIDE;
+}
+
+static unsigned int nr_vectors(const struct vm_config *c, enum vm_irq_mode mode,
+			       const struct virtio_dev *dev)
+{
+	switch (mode == VM_IRQ_DEFAULT ? c->irq : mode) {
+	case VM_IRQ_SINGLE:
+		return 0;
+	case VM_IRQ_SHARED:
+		return 2;
+	default:
+		return dev->nr_queues + 1u;
+	}
+}
+
+/*
+ * Kicks without an exit to us: a doorbell per queue, which KVM finds by its
+ * address alone, and the classic register for drivers that know no doorbells,
+ * which KVM tells apart by the value. With one queue any value will do.
+ */
+static int bind_kicks(struct vmmio *t, struct kvm *kvm, unsigned int slot, bool doorbells)
+{
+	unsigned int n = vmmio_dev(t)->nr_queues;
+	uint64_t base = window_of(slot);
+	int ret = 0;
+
+	for (unsigned int q = 0; q < n && !ret; q++) {
+		int fd = vmmio_kick_fd(t, q);
+
+		if (doorbells && vmmio_has_doorbells(t))
+			ret = kvm_doorbell_bind(kvm, base + LAYOUT_DOORBELL +
+						q * LAYOUT_DOORBELL_STRIDE, fd);
+		if (ret)
+			break;
+		if (n == 1 && doorbells)
+			ret = kvm_doorbell_bind(kvm, base + VIRTIO_MMIO_QUEUE_NOTIFY, fd);
+		else
+			ret = kvm_notify_bind(kvm, base + VIRTIO_MMIO_QUEUE_NOTIFY, q, fd);
+	}
+	return ret;
+}
+
+struct builder {
+	struct machine *m;
+	const struct vm_config *c;
+	const struct guest_mem *mem;
+	struct kvm *kvm;
+	struct msi_router *router;
+	struct bus *mmio;
+};
+
+/* Takes dev. */
+static int add_device(const struct builder *b, struct virtio_dev *dev, enum vm_irq_mode mode)
+{
+	unsigned int slot = b->m->nr_devs;
+	int ret = msi_sink_create(&b->m->sink[slot], b->router, nr_vectors(b->c, mode, dev),
+				  line_of(slot));
+
+	if (ret) {
+		dev->ops->free(dev);
+		return ret;
+	}
+	b->m->nr_devs++;
+	ret = vmmio_create(&b->m->dev[slot], dev, b->mem, b->m->sink[slot], b->c->doorbells);
+	if (ret)
+		return ret;
+	ret = bus_add(b->mmio, window_of(slot), LAYOUT_VIRTIO_STRIDE, &vmmio_bus_ops,
+		      b->m->dev[slot]);
+	if (ret)
+		return ret;
+	return bind_kicks(b->m->dev[slot], b->kvm, slot, b->c->doorbells);
+}
+
+static int add_disk(const struct builder *b, unsigned int i)
+{
+	const struct vm_disk *d = &b->c->disk[i];
+	struct blk_backend *backend;
+	struct virtio_dev *dev;
+	char name[16];
+	int ret;
+
+	snprintf(name, sizeof(name), "blk%u", i);
+	ret = blk_file_open(&backend, &d->blk.file, name);
+	if (!ret)
+		ret = virtio_blk_create(&dev, &d->blk, backend, name);
+	return ret ? ret : add_device(b, dev, d->irq);
+}
+
+static int add_net(const struct builder *b, unsigned int i)
+{
+	const struct vm_net *n = &b->c->net[i];
+	struct net_backend *backend;
+	struct virtio_dev *dev;
+	char name[16];
+	int ret;
+
+	snprintf(name, sizeof(name), "net%u", i);
+	ret = tap_open(&backend, &n->net, name);
+	if (!ret)
+		ret = virtio_net_create(&dev, &n->net, backend, name);
+	return ret ? ret : add_device(b, dev, n->irq);
+}
+
+int machine_build(struct machine *m, const struct vm_config *c, const struct guest_mem *mem,
+		  struct kvm *kvm, struct msi_router *router, struct bus *mmio)
+{
+	struct builder b = { m, c, mem, kvm, router, mmio };
+	int ret = 0;
+
+	for (unsigned int i = 0; i < c->nr_disks && !ret; i++)
+		ret = add_disk(&b, i);
+	for (unsigned int i = 0; i < c->nr_nets && !ret; i++)
+		ret = add_net(&b, i);
+	return ret;
+}
+
+void machine_describe(const struct machine *m, const struct vm_config *c,
+		      const struct guest_mem *mem, bool pit, struct fw_desc *desc)
+{
+	*desc = (struct fw_desc){
+		.describe = c->describe,
+		.nr_cpus = c->nr_cpus,
+		.nr_ram = mem->nr_regions,
+		.lapic = LAYOUT_LAPIC,
+		.ioapic = LAYOUT_IOAPIC,
+		.nr_ioapic_pins = LAYOUT_NR_IOAPIC_PINS,
+		.sleep_port = LAYOUT_PORT_SLEEP,
+		.reset_port = LAYOUT_PORT_RESET,
+		.pit = pit,
+		.serial = {
+			.present = c->console != VM_CONSOLE_NONE,
+			.port = LAYOUT_PORT_COM1,
+			.gsi = LAYOUT_GSI_SERIAL,
+		},
+		.nr_virtio = m->nr_devs,
+	};
+	for (unsigned int i = 0; i < mem->nr_regions; i++)
+		desc->ram[i] = (struct fw_range){ mem->region[i].gpa, mem->region[i].len };
+	for (unsigned int i = 0; i < m->nr_devs; i++)
+		desc->virtio[i] = (struct fw_virtio){ window_of(i), LAYOUT_VIRTIO_STRIDE,
+						      line_of(i) };
+}
+
+void machine_stop(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->nr_devs; i++)
+		if (m->dev[i])
+			vmmio_stop(m->dev[i]);
+}
+
+void machine_free(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->nr_devs; i++) {
+		vmmio_free(m->dev[i]);
+		msi_sink_free(m->sink[i]);
+	}
+	m->nr_devs = 0;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vcpu.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "kvm.h"
+#include "log.h"
+
+#define VCPU_STACK	(128 * 1024)
+#define VCPU_SIGNAL	SIGUSR1
+
+struct vcpu {
+	const struct vcpu_env *env;	/* borrowed */
+	unsigned int id;
+	int fd;
+	struct kvm_run *run;		/* shared with KVM */
+	pthread_t thread;
+	bool started;			/* main thread */
+	atomic_bool stopping;
+	struct vcpu_stats stats;	/* vCPU thread */
+};
+
+/* Its only use is to interrupt KVM_RUN. */
+static void vcpu_on_signal(int sig)
+{
+	(void)sig;
+}
+
+void vcpu_signal_init(void)
+{
+	struct sigaction sa = { .sa_handler = vcpu_on_signal };
+
+	sigaction(VCPU_SIGNAL, &sa, NULL);
+}
+
+int vcpu_create(struct vcpu **out, const struct vcpu_env *env, unsigned int id)
+{
+	struct vcpu *v = calloc(1, sizeof(*v));
+	void *run;
+	int ret;
+
+	if (!v)
+		return -ENOMEM;
+	v->env = env;
+	v->id = id;
+	ret = kvm_create_vcpu(env->kvm, id, &v->fd);
+	if (ret)
+		goto fail;
+	run = mmap(NULL, env->kvm->run_len, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (run == MAP_FAILED) {
+		ret = log_errno("map vCPU %u", id);
+		goto fail;
+	}
+	v->run = run;
+	*out = v;
+	return 0;
+fail:
+	vcpu_free(v);
+	return ret;
+}
+
+void vcpu_free(struct vcpu *v)
+{
+	if (!v)
+		return;
+	if (v->run)
+		munmap(v->run, v->env->kvm->run_len);
+	if (v->fd >= 0)
+		close(v->fd);
+	free(v);
+}
+
+int vcpu_fd(const struct vcpu *v)
+{
+	return v->fd;
+}
+
+/* String instructions come as count accesses to one port, data in a row. */
+static void vcpu_pio(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	uint8_t size = run->io.size;
+	bool claimed = true;
+
+	v->stats.pio++;
+	for (uint32_t i = 0; i < run->io.count; i++, data += size) {
+		if (run->io.direction == KVM_EXIT_IO_OUT)
+			claimed &= bus_write(v->env->pio, run->io.port, data, size);
+		else
+			claimed &= bus_read(v->env->pio, run->io.port, data, size);
+	}
+	v->stats.unclaimed += !claimed;
+}
+
+static void vcpu_mmio(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	uint64_t addr = run->mmio.phys_addr;
+	bool claimed;
+
+	v->stats.mmio++;
+	if (run->mmio.is_write)
+		claimed = bus_write(v->env->mmio, addr, run->mmio.data, run->mmio.len);
+	else
+		claimed = bus_read(v->env->mmio, addr, run->mmio.data, run->mmio.len);
+	v->stats.unclaimed += !claimed;
+}
+
+static void vcpu_log_crash(const struct vcpu *v)
+{
+	const struct kvm_run *run = v->run;
+	struct kvm_regs regs = { 0 };
+
+	kvm_ioctl(v->fd, KVM_GET_REGS, &regs);
+	switch (run->exit_reason) {
+	case KVM_EXIT_SHUTDOWN:
+		log_error("guest crashed: triple fault on vCPU %u at %#llx", v->id, regs.rip);
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		log_error("guest crashed: KVM internal error %u on vCPU %u at %#llx",
+			  run->internal.suberror, v->id, regs.rip);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		log_error("guest crashed: KVM cannot enter vCPU %u, reason %#llx", v->id,
+			  run->fail_entry.hardware_entry_failure_reason);
+		break;
+	default:
+		log_error("guest crashed: KVM exit reason %u on vCPU %u at %#llx",
+			  run->exit_reason, v->id, regs.rip);
+	}
+}
+
+/* false: this vCPU does not go on. */
+static bool vcpu_handle_exit(struct vcpu *v)
+{
+	switch (v->run->exit_reason) {
+	case KVM_EXIT_IO:
+		vcpu_pio(v);
+		return true;
+	case KVM_EXIT_MMIO:
+		vcpu_mmio(v);
+		return true;
+	case KVM_EXIT_INTR:
+		v->stats.intr++;
+		return true;
+	case KVM_EXIT_IOAPIC_EOI:
+	case KVM_EXIT_HLT:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		v->stats.other++;
+		return true;
+	}
+	vcpu_log_crash(v);
+	v->env->ended(v->env->ctx, VCPU_END_CRASH);
+	return false;
+}
+
+static bool vcpu_run_once(struct vcpu *v)
+{
+	if (ioctl(v->fd, KVM_RUN, NULL) == 0)
+		return vcpu_handle_exit(v);
+	if (errno == EINTR || errno == EAGAIN) {
+		v->stats.intr++;
+		return true;
+	}
+	log_errno("KVM_RUN on vCPU %u", v->id);
+	v->env->ended(v->env->ctx, VCPU_END_ERROR);
+	return false;
+}
+
+static void *vcpu_main(void *opaque)
+{
+	struct vcpu *v = opaque;
+	char name[16];
+
+	snprintf(name, sizeof(name), "vcpu%u", v->id);
+	pthread_setname_np(pthread_self(), name);
+	while (!atomic_load_explicit(&v->stopping, memory_order_relaxed))
+		if (!vcpu_run_once(v))
+			break;
+	return NULL;
+}
+
+static int vcpu_pin(const struct vcpu *v, int cpu)
+{
+	cpu_set_t set;
+	int err;
+
+	if (cpu < 0)
+		return 0;
+	if (cpu >= CPU_SETSIZE)
+		return log_fail(-EINVAL, "vCPU %u: there is no CPU %d", v->id, cpu);
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	err = pthread_setaffinity_np(v->thread, sizeof(set), &set);
+	return err ? log_fail(-err, "vCPU %u: pin to CPU %d: %s", v->id, cpu, strerror(err)) : 0;
+}
+
+/* The thread takes the one signal that is for it and leaves the rest to the main thread. */
+int vcpu_start(struct vcpu *v, int cpu)
+{
+	pthread_attr_t attr;
+	sigset_t mask, old;
+	int err;
+
+	sigfillset(&mask);
+	sigdelset(&mask, VCPU_SIGNAL);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, VCPU_STACK);
+	pthread_sigmask(SIG_SETMASK, &mask, &old);
+	err = pthread_create(&v->thread, &attr, vcpu_main, v);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (err)
+		return log_fail(-err, "vCPU %u: start a thread: %s", v->id, strerror(err));
+	v->started = true;
+	return vcpu_pin(v, cpu);
+}
+
+/* immediate_exit catches a thread that is on its way into KVM_RUN, the signal one inside. */
+void vcpu_stop(struct vcpu *v)
+{
+	if (!v->started)
+		return;
+	atomic_store(&v->stopping, true);
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(v->thread, VCPU_SIGNAL);
+}
+
+void vcpu_join(struct vcpu *v)
+{
+	if (!v->started)
+		return;
+	pthread_join(v->thread, NULL);
+	v->started = false;
+}
+
+void vcpu_stats(const struct vcpu *v, struct vcpu_stats *s)
+{
+	*s = v->stats;
+}

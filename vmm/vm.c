@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of creation is that of docs/architecture.md. vCPUs come before
+ * anything is put on KVM's I/O buses: some host kernels make the first vCPU
+ * wait for an SRCU grace period otherwise.
+ */
+#include "vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "arch.h"
+#include "log.h"
+#include "msi.h"
+#include "uart16550.h"
+#include "vm_priv.h"
+
+void vm_end(struct vm *vm, int status)
+{
+	uint64_t one = 1;
+	int running = -1;
+	ssize_t n;
+
+	if (!atomic_compare_exchange_strong(&vm->end_status, &running, status))
+		return;
+	n = write(vm->end_fd, &one, sizeof(one));
+	(void)n;
+}
+
+static void vm_on_vcpu_end(void *ctx, enum vcpu_end end)
+{
+	vm_end(ctx, end == VCPU_END_CRASH ? VM_EXIT_CRASH : VM_EXIT_ERROR);
+}
+
+/* Ports that end the VM. All others on these addresses read as 0. */
+
+static void port_read_zero(void *ctx, uint64_t off, void *buf, uint32_t len)
+{
+	(void)ctx, (void)off, (void)buf, (void)len;	/* the bus has cleared buf */
+}
+
+static void power_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
+{
+	const uint8_t slp_en = 1u << 5, s5 = 5u << 2;	/* ACPI 6.4, 4.8.3.7 */
+	uint8_t val = *(const uint8_t *)buf;
+
+	(void)len;
+	if (off == 0 && (val & (slp_en | 7u << 2)) == (slp_en | s5)) {
+		log_info("guest powered off");
+		vm_end(ctx, VM_EXIT_OK);
+	} else if (off == LAYOUT_PORT_RESET - LAYOUT_PORT_SLEEP && val == 1) {
+		log_info("guest asked for a reset");
+		vm_end(ctx, VM_EXIT_OK);
+	}
+}
+
+static void i8042_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
+{
+	const uint8_t pulse_reset = 0xfe;
+
+	(void)off, (void)len;
+	if (*(const uint8_t *)buf == pulse_reset) {
+		log_info("guest asked for a reset");
+		vm_end(ctx, VM_EXIT_OK);
+	}
+}
+
+static void debug_exit_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
+{
+	(void)off, (void)len;
+	vm_end(ctx, VM_EXIT_DEBUG + *(const uint8_t *)buf);
+}
+
+static const struct bus_ops power_ops = { port_read_zero, power_write };
+static const struct bus_ops i8042_ops = { port_read_zero, i8042_write };
+static const struct bus_ops debug_exit_ops = { port_read_zero, debug_exit_write };
+
+static int add_ports(struct vm *vm)
+{
+	int ret = bus_add(&vm->pio, LAYOUT_PORT_SLEEP, LAYOUT_PORT_RESET - LAYOUT_PORT_SLEEP + 1,
+			  &power_ops, vm);
+
+	if (!ret)
+		ret = bus_add(&vm->pio, LAYOUT_PORT_I8042, 1, &i8042_ops, vm);
+	if (!ret && vm->cfg->debug_exit)
+		ret = bus_add(&vm->pio, LAYOUT_PORT_DEBUG_EXIT, 1, &debug_exit_ops, vm);
+	return ret;
+}
+
+static int open_console(struct vm *vm)
+{
+	if (vm->cfg->console == VM_CONSOLE_STDIO) {
+		vm->console_fd = STDOUT_FILENO;
+		return 0;
+	}
+	vm->console_fd = open(vm->cfg->console_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+			      0666);
+	return vm->console_fd < 0 ? log_errno("--console: %s", vm->cfg->console_file) : 0;
+}
+
+static int add_console(struct vm *vm)
+{
+	struct uart16550_cfg cfg;
+	int ret;
+
+	if (vm->cfg->console == VM_CONSOLE_NONE)
+		return 0;
+	ret = open_console(vm);
+	if (ret)
+		return ret;
+	cfg.out_fd = vm->console_fd;
+	ret = msi_router_line(vm->router, LAYOUT_GSI_SERIAL, &cfg.irq_fd);
+	if (!ret)
+		ret = uart16550_create(&vm->uart, &cfg);
+	if (!ret)
+		ret = bus_add(&vm->pio, LAYOUT_PORT_COM1, UART16550_PORTS, &uart16550_bus_ops,
+			      vm->uart);
+	return ret;
+}
+
+static int map_memory(struct vm *vm)
+{
+	int ret = guest_mem_create(&vm->mem, vm->cfg->memory, LAYOUT_HOLE_START, LAYOUT_HOLE_END,
+				   vm->cfg->backing);
+
+	for (unsigned int i = 0; !ret && i < vm->mem->nr_regions; i++) {
+		const struct guest_mem_region *r = &vm->mem->region[i];
+
+		ret = kvm_map_memory(&vm->kvm, i, r->gpa, r->len, r->host);
+	}
+	return ret;
+}
+
+static int create_vcpus(struct vm *vm)
+{
+	int ret = 0;
+
+	vm->env = (struct vcpu_env){ &vm->kvm, &vm->mmio, &vm->pio, vm_on_vcpu_end, vm };
+	for (unsigned int i = 0; i < vm->cfg->nr_cpus && !ret; i++) {
+		ret = vcpu_create(&vm->vcpu[i], &vm->env, i);
+		if (ret)
+			break;
+		vm->nr_vcpus++;
+		ret = arch_vcpu_init(vm->cpu, vcpu_fd(vm->vcpu[i]), i);
+	}
+	return ret;
+}
+
+static int load_guest(struct vm *vm, bool pit)
+{
+	char cmdline[LAYOUT_CMDLINE_MAX];
+	struct boot_cfg boot = { .files = vm->cfg->files, .cmdline = cmdline };
+	struct boot_entry entry;
+	struct fw_desc desc;
+	int ret = vm_config_cmdline(vm->cfg, cmdline, sizeof(cmdline));
+
+	if (ret)
+		return ret;
+	machine_describe(&vm->machine, vm->cfg, vm->mem, pit, &desc);
+	ret = boot_load(&entry, &boot, vm->mem, &desc);
+	if (ret)
+		return ret;
+	return arch_vcpu_boot(vcpu_fd(vm->vcpu[0]), vm->mem, &entry);
+}
+
+/* A disk queue takes three descriptors: the soft limit of 1024 is soon reached. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit lim;
+
+	if (!getrlimit(RLIMIT_NOFILE, &lim) && lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+static int vm_build(struct vm *vm)
+{
+	bool pit;
+	int ret;
+
+	ret = kvm_open(&vm->kvm, -1);
+	if (ret)
+		return ret;
+	if (vm->cfg->nr_cpus > (unsigned int)vm->kvm.max_vcpus)
+		return log_fail(-EINVAL, "--cpus %u: this host's KVM allows %d", vm->cfg->nr_cpus,
+				vm->kvm.max_vcpus);
+	ret = arch_cpu_create(&vm->cpu, &vm->kvm, vm->cfg->nr_cpus);
+	if (ret)
+		return ret;
+	pit = vm->cfg->pit || !arch_cpu_has_timer(vm->cpu);
+	ret = map_memory(vm);
+	if (!ret)
+		ret = arch_vm_init(&vm->kvm, pit);
+	if (!ret)
+		ret = create_vcpus(vm);
+	if (!ret)
+		ret = msi_router_create(&vm->router, &vm->kvm);
+	if (!ret)
+		ret = add_console(vm);
+	if (!ret)
+		ret = add_ports(vm);
+	if (!ret)
+		ret = machine_build(&vm->machine, vm->cfg, vm->mem, &vm->kvm, vm->router,
+				    &vm->mmio);
+	return ret ? ret : load_guest(vm, pit);
+}
+
+int vm_create(struct vm **out, const struct vm_config *c)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int ret;
+
+	if (!vm)
+		return log_fail(-ENOMEM, "out of memory");
+	vm->cfg = c;
+	vm->kvm = (struct kvm){ .sys_fd = -1, .vm_fd = -1 };
+	vm->console_fd = -1;
+	atomic_init(&vm->end_status, -1);
+	raise_descriptor_limit();
+	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = vm->end_fd < 0 ? log_errno("eventfd") : vm_build(vm);
+	if (ret) {
+		vm_free(vm);
+		return ret;
+	}
+	*out = vm;
+	return 0;
+}
+
+void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	machine_free(&vm->machine);
+	uart16550_free(vm->uart);
+	msi_router_free(vm->router);
+	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
+		vcpu_free(vm->vcpu[i]);
+	arch_cpu_free(vm->cpu);
+	kvm_close(&vm->kvm);
+	guest_mem_free(vm->mem);
+	if (vm->console_fd >= 0 && vm->console_fd != STDOUT_FILENO)
+		close(vm->console_fd);
+	if (vm->end_fd >= 0)
+		close(vm->end_fd);
+	free(vm);
+}

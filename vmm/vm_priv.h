@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* struct vm, for the files that make one (vm.c), run it (vm_run.c) and count (stats.c). */
+#ifndef MIMSY_VM_PRIV_H
+#define MIMSY_VM_PRIV_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "boot.h"
+#include "bus.h"
+#include "config.h"
+#include "console.h"
+#include "kvm.h"
+#include "machine.h"
+#include "vcpu.h"
+
+struct vm {
+	const struct vm_config *cfg;	/* borrowed */
+	struct kvm kvm;
+	struct guest_mem *mem;
+	struct bus mmio, pio;		/* constant once the first vCPU runs */
+	struct msi_router *router;
+	struct machine machine;
+	struct uart16550 *uart;		/* NULL without a console */
+	int console_fd;			/* where the guest's output goes; -1: ours to close no more */
+	struct console_keys keys;	/* main thread */
+	struct vcpu_env env;
+	struct vcpu *vcpu[VM_MAX_CPUS];
+	unsigned int nr_vcpus;
+	struct arch_cpu *cpu;
+	int end_fd;			/* eventfd: the guest has ended */
+	atomic_int end_status;		/* VM_EXIT_*, or -1 while it runs */
+};
+
+/* Ends the VM with this status unless it has ended already. Any thread. */
+void vm_end(struct vm *vm, int status);
+
+/* Writes the counters. Devices are stopped. 0 or -errno, logged. */
+int stats_write(struct vm *vm, const char *path);
+
+#endif

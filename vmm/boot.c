@@ -7,6 +7,7 @@
 
 #include "acpi.h"
 #include "bootparams.h"
+#include "devtree.h"
 #include "layout.h"
 #include "log.h"
 #include "mptable.h"
@@ -87,10 +88,28 @@ static int place_mptable(const struct boot *b)
 	return 0;
 }
 
+/* The tree follows its node of the setup_data list. */
+static int place_devtree(struct boot *b)
+{
+	const uint32_t room = LAYOUT_MPTABLE - LAYOUT_DTB;
+	struct setup_data *node = low_ram(b, LAYOUT_DTB, room);
+	size_t len = devtree_build(node + 1, room - sizeof(*node), b->desc, &devtree_x86,
+				   low_ram(b, LAYOUT_CMDLINE, b->desc->cmdline.len + 1));
+
+	if (!len)
+		return log_fail(-ENOSPC, "device tree: more than %u KiB", room / 1024);
+	bootparams_dtb_node(node, (uint32_t)len);
+	b->setup_data = LAYOUT_DTB;
+	return 0;
+}
+
 static int place_tables(struct boot *b)
 {
-	int ret = b->desc->describe == FW_DESCRIBE_ACPI ? place_acpi(b) : 0;
+	int ret;
 
+	if (b->desc->describe == FW_DESCRIBE_FDT)
+		return place_devtree(b);
+	ret = b->desc->describe == FW_DESCRIBE_ACPI ? place_acpi(b) : 0;
 	return ret ? ret : place_mptable(b);
 }
 
@@ -110,14 +129,28 @@ static gpa_t place_start_info(const struct boot *b)
 	return LAYOUT_ZERO_PAGE;
 }
 
+/* Only the zero page has a place for a device tree. */
+static int choose_entry(enum loader_entry *entry, const struct fw_desc *d)
+{
+	if (d->describe != FW_DESCRIBE_FDT)
+		return 0;
+	if (*entry == LOADER_ENTRY_PVH)
+		return log_fail(-EINVAL, "a PVH entry cannot take a device tree");
+	*entry = LOADER_ENTRY_LINUX64;
+	return 0;
+}
+
 int boot_load(struct boot_entry *entry, const struct boot_cfg *cfg,
 	      const struct guest_mem *mem, struct fw_desc *desc)
 {
 	struct boot b = { .mem = mem, .desc = desc };
+	struct loader_cfg files = cfg->files;
 	int ret = check_low_ram(mem);
 
 	if (!ret)
-		ret = loader_load(&b.kernel, mem, &cfg->files, LAYOUT_HIGH_RAM);
+		ret = choose_entry(&files.entry, desc);
+	if (!ret)
+		ret = loader_load(&b.kernel, mem, &files, LAYOUT_HIGH_RAM);
 	if (ret)
 		return ret;
 	desc->tables = (struct fw_range){

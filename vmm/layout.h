@@ -13,6 +13,7 @@
 #define LAYOUT_PVH_INFO		0x00008000u	/* struct hvm_start_info and its lists */
 #define LAYOUT_CMDLINE		0x00020000u
 #define LAYOUT_CMDLINE_MAX	2048u		/* with the final NUL; x86 COMMAND_LINE_SIZE */
+#define LAYOUT_DTB		0x00030000u	/* setup_data node and device tree */
 #define LAYOUT_EBDA		0x0009fc00u	/* MP table; end of low RAM in the E820 map */
 #define LAYOUT_EBDA_LEN		0x00000400u	/* the MP table may grow below it for many CPUs */
 #define LAYOUT_MPTABLE		0x0009b000u	/* 19 KiB: enough for 255 CPUs */

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+# The guest's half of the Linux-guest tests; sourced by init. test_NAME prints its findings on
+# stdout and succeeds or fails; the last line it writes to stderr is the reason.
+
+fail() {
+	echo "$*" >&2
+	return 1
+}
+
+disks() {
+	for d in /sys/block/vd*; do
+		[ "$(cat "$d/ro")" = 0 ] && basename "$d"
+	done
+}
+
+# parent of a block or net device: virtio3
+virtio_of() {
+	basename "$(readlink -f "$1/device")"
+}
+
+online_cpus() {
+	grep -c '^processor' /proc/cpuinfo
+}
+
+log_check() {
+	dmesg | grep -iE 'virtio' | head -n "$(param loglines 60)" | sed 's/^/MIMSY-LOG /'
+	if dmesg | grep -qE 'WARNING:|BUG:|Oops|Call Trace|nobody cared|I/O error|No irq handler'; then
+		dmesg | grep -E -A 40 'WARNING:|BUG:|Oops|Call Trace|nobody cared|I/O error|No irq' |
+			head -n 80 | sed 's/^/MIMSY-LOG /'
+		echo "MIMSY-RESULT FAIL kernel-log: the kernel complained"
+	fi
+}
+
+# Lines of MIMSY-IRQ tag irq chip name affinity effective count-of-cpu0 count-of-cpu1 ...
+# with the name as the kernel shows it; shared lines have their names joined by commas.
+irq_table() {
+	awk -v tag="$1" '
+	NR == 1 { nr = NF; next }
+	/virtio/ {
+		irq = $1; sub(":", "", irq)
+		counts = ""
+		for (i = 2; i < nr + 2; i++)
+			counts = counts " " $i
+		first = $(nr + 3) ~ /^[0-9]+$/ ? nr + 5 : nr + 4
+		name = ""
+		for (i = first; i <= NF; i++)
+			name = name $i
+		aff = "-"; eff = "-"
+		getline aff < ("/proc/irq/" irq "/smp_affinity_list")
+		getline eff < ("/proc/irq/" irq "/effective_affinity_list")
+		print "MIMSY-IRQ", tag, irq, $(nr + 2), name, aff, eff counts
+	}' /proc/interrupts
+}
+
+test_irqs() {
+	irq_table "$(param tag irqs)"
+	for d in /sys/block/vd*; do
+		for q in "$d"/mq/*; do
+			echo "MIMSY-MQ $(virtio_of "$d") $(basename "$d") $(basename "$q")" \
+				"$(tr -d ' ' < "$q/cpu_list")"
+		done
+	done
+}
+
+# Verified random traffic from each CPU on each disk, so on each queue.
+test_disks() {
+	local d
+	[ -n "$(disks)" ] || fail "no disk was found" || return 1
+	for d in $(disks); do
+		guestio disk "/dev/$d" ops="$(param ops 64)" seed="$(param seed 1)" || return 1
+	done
+}
+
+test_readonly() {
+	local d
+	for d in /sys/block/vd*; do
+		[ "$(cat "$d/ro")" = 1 ] || continue
+		if dd if=/dev/zero of="/dev/$(basename "$d")" bs=4096 count=1 2>/dev/null; then
+			fail "a read-only disk took a write"
+			return 1
+		fi
+		guestio disk "/dev/$(basename "$d")" mode=check ops=8 >/dev/null 2>&1
+		dd if="/dev/$(basename "$d")" of=/dev/null bs=4096 count=16 2>/dev/null || return 1
+		return 0
+	done
+	fail "no read-only disk was found"
+}
+
+# A file system whose files are written by each CPU, with checksums compared after a remount.
+test_files() {
+	local d cpu
+	d=$(disks | head -n 1)
+	mke2fs -F "/dev/$d" >/dev/null 2>&1 || fail "mke2fs failed" || return 1
+	mount -t "$(param fs ext2)" "/dev/$d" /mnt || return 1
+	for cpu in $(seq 0 $(($(nproc) - 1))); do
+		mkdir "/mnt/$cpu"
+		taskset -c "$cpu" dd if=/dev/urandom of="/mnt/$cpu/data" bs=64k count=8 conv=fsync \
+			2>/dev/null || return 1
+		cp -r /bin/busybox "/mnt/$cpu/busybox"
+	done
+	(cd /mnt && find . -type f -exec sha256sum {} +) > /tmp/sums || return 1
+	umount /mnt || return 1
+	echo 3 > /proc/sys/vm/drop_caches
+	mount -t "$(param fs ext2)" "/dev/$d" /mnt || return 1
+	(cd /mnt && sha256sum -c /tmp/sums >/dev/null) || fail "a file changed" || return 1
+	umount /mnt
+}
+
+# eth0 is 10.0.0.2 with the peer 10.0.0.1, eth1 is 10.0.1.2 ...
+test_net() {
+	local n
+	for n in $(seq 0 $(($(param nets 1) - 1))); do
+		ip link set "eth$n" up || return 1
+		ip addr add "10.0.$n.2/24" dev "eth$n" || return 1
+		ping -q -c 3 -i 0.2 -W 5 "10.0.$n.1" || fail "eth$n: ping failed" || return 1
+	done
+}
+
+test_tcp() {
+	local n
+	for n in $(seq 0 $(($(param nets 1) - 1))); do
+		guestio talk "10.0.$n.1" 7000 rounds="$(param rounds 50)" bytes=64 || return 1
+		guestio talk "10.0.$n.1" 7000 rounds=2 bytes=262144 seed=7 || return 1
+	done
+}
+
+# Sends something through the control queue: promiscuous mode, allmulti, another MAC address.
+test_control() {
+	ip link set eth0 promisc on && ip link set eth0 promisc off || return 1
+	ip link set eth0 allmulticast on && ip link set eth0 allmulticast off || return 1
+	ip link set eth0 down
+	ip link set eth0 address 02:00:00:00:77:01 || return 1
+	ip link set eth0 up
+	[ "$(cat /sys/class/net/eth0/address)" = 02:00:00:00:77:01 ]
+}
+
+nr_irqs() {
+	grep -c virtio /proc/interrupts
+}
+
+nr_descs() {
+	ls /sys/kernel/irq | wc -l
+}
+
+# Vectors that the APIC driver counts as allocated; 0 if the kernel does not tell.
+nr_vectors() {
+	local f=/sys/kernel/debug/irq/domains/VECTOR
+	[ -e $f ] && sed -n 's/^.*Total allocated: *//p' $f || echo 0
+}
+
+# Driver off and on again: everything it had must be given back and come again.
+test_rebind() {
+	local dev drv plat i before rounds
+	rounds=$(param rebinds 100)
+	for dev in /sys/bus/virtio/devices/virtio*; do
+		drv=$(readlink -f "$dev/driver")
+		plat=$(basename "$(dirname "$(readlink -f "$dev")")")
+		dev=$(basename "$dev")
+		before="$(nr_irqs) $(nr_descs) $(nr_vectors)"
+		for i in $(seq "$rounds"); do
+			if [ $((i % 10)) = 0 ]; then
+				echo "$plat" > /sys/bus/platform/drivers/virtio-mmio/unbind || return 1
+				[ "$i" = 10 ] && grep "$dev-" /proc/interrupts &&
+					fail "irqs of $dev are left behind" && return 1
+				echo "$plat" > /sys/bus/platform/drivers/virtio-mmio/bind || return 1
+				dev=$(basename "$(ls -d "/sys/devices/"*/"$plat"/virtio* \
+					"/sys/devices/"*/*/"$plat"/virtio* 2>/dev/null | head -n 1)")
+			else
+				echo "$dev" > "$drv/unbind" || return 1
+				echo "$dev" > "$drv/bind" || return 1
+			fi
+			[ -e "/sys/bus/virtio/devices/$dev/driver" ] ||
+				fail "$dev has no driver after round $i" || return 1
+		done
+		[ "$before" = "$(nr_irqs) $(nr_descs) $(nr_vectors)" ] ||
+			fail "$dev: irqs, descriptors, vectors were $before," \
+			     "are $(nr_irqs) $(nr_descs) $(nr_vectors)" || return 1
+	done
+}
+
+load_start() {
+	local d
+	load=
+	for d in $(disks); do
+		guestio disk "/dev/$d" mode=loop ops=64 >/tmp/load 2>&1 &
+		load="$load $!"
+	done
+}
+
+# Fails if the load has stopped by itself: it does so only at an error or a wrong byte.
+load_stop() {
+	local pid
+	for pid in $load; do
+		kill -0 "$pid" 2>/dev/null || fail "the load stopped: $(cat /tmp/load)" || return 1
+	done
+	killall -9 guestio 2>/dev/null
+	wait
+	return 0
+}
+
+# Sum over the CPUs of the interrupts whose name matches $1.
+irq_sum() {
+	irq_table sum | awk -v n="$1" '$5 ~ n { for (i = 8; i <= NF; i++) s += $i } END { print s + 0 }'
+}
+
+# Moves each interrupt that user space may move over all CPUs, under load, and looks where it goes.
+test_affinity() {
+	local irq cpu moved=0 round nr
+	nr=$(nproc)
+	load_start
+	for round in 1 2 3; do
+		for irq in $(awk '/virtio/ { sub(":", "", $1); print $1 }' /proc/interrupts); do
+			cpu=$(((irq + round) % nr))
+			echo "$cpu" > "/proc/irq/$irq/smp_affinity_list" 2>/dev/null || continue
+			[ "$(cat "/proc/irq/$irq/smp_affinity_list")" = "$cpu" ] || fail "irq $irq stayed" ||
+				return 1
+			moved=$((moved + 1))
+		done
+		usleep 300000
+	done
+	load_stop || return 1
+	echo "MIMSY-MOVED $moved"
+	guestio disk "/dev/$(disks | head -n 1)" ops=16
+}
+
+# CPUs go and come while the disks are busy.
+test_hotplug() {
+	local cpu round
+	load_start
+	for round in 1 2; do
+		for cpu in $(seq 1 $(($(nproc) - 1))); do
+			echo 0 > "/sys/devices/system/cpu/cpu$cpu/online" || return 1
+			usleep 200000
+		done
+		[ "$(online_cpus)" = 1 ] || fail "$(online_cpus) CPUs are on line" || return 1
+		for cpu in /sys/devices/system/cpu/cpu[1-9]*; do
+			echo 1 > "$cpu/online" || return 1
+		done
+		usleep 200000
+	done
+	load_stop
+}
+
+# Suspend to idle, as deep as a machine goes that nothing would wake: devices, then the platform.
+test_suspend() {
+	local level
+	for level in devices platform; do
+		echo $level > /sys/power/pm_test || return 1
+		echo freeze > /sys/power/state || fail "suspend ($level) failed" || return 1
+	done
+	dmesg | grep -q 'suspend exit' || fail "no suspend in the log"
+}
+
+test_kexec() {
+	local line
+	line=$(sed -e "s/mimsy.test=[^ ]*/mimsy.test=$(param then irqs,disks,irqs)/" /proc/cmdline)
+	echo "MIMSY-KEXEC"
+	guestio kexec /boot/bzImage /boot/initrd "$line"
+}
+
+test_clocks() {
+	echo "MIMSY-CLOCK $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+	echo "MIMSY-CPUS $(nproc)"
+}
+
+test_poweroff() {
+	poweroff -f
+	usleep 3000000
+	fail "still here after poweroff"
+}
+
+test_reboot() {
+	reboot -f
+	usleep 3000000
+	fail "still here after reboot"
+}
+
+# Nothing: the guest stays until the monitor is told to stop.
+test_sleep() {
+	echo "MIMSY-SLEEPS"
+	usleep 60000000
+}

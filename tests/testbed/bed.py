@@ -12,6 +12,7 @@ A bed that dies or stops answering is given up: the command's Result says so in
 import glob
 import hashlib
 import os
+import re
 import shutil
 import socket
 import stat
@@ -23,7 +24,7 @@ import time
 
 from . import image
 from .image import say
-from .link import Collector, Link, LinkLost, Process, Result, chunks
+from .link import MERGE, TTY, Collector, Link, LinkLost, Process, Result, chunks
 
 PATH = "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"
 ENV = {"PATH": PATH, "HOME": "/root", "TERM": "linux", "LANG": "C.UTF-8", "MIMSY_TESTBED": "1"}
@@ -37,7 +38,8 @@ def qemu_argv(kernel, initrd, memory, cpus, kernel_args, log, fd):
     qemu = shutil.which("qemu-system-x86_64")
     if not qemu:
         raise BedError("qemu-system-x86_64 is not installed (package qemu-system-x86)")
-    append = ["console=ttyS0", "reboot=t", "panic=-1", "quiet", "rdinit=/init", *kernel_args]
+    append = ["console=ttyS0", "reboot=t", "panic=-1", "oops=panic", "quiet", "mitigations=off",
+              "rdinit=/init", *kernel_args]
     # setpriv: QEMU must not outlive the thread that reads from it.
     return ["setpriv", "--pdeathsig", "KILL", qemu, "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot", "-machine", "q35,hpet=off",
@@ -65,6 +67,7 @@ class Machine:
 
     def __init__(self, argv_for, log):
         self.log = log
+        self.log_start = os.path.getsize(log) if os.path.exists(log) else 0
         self.qemu = None
         self.failed = None
         self.closing = False
@@ -105,9 +108,14 @@ class Machine:
         self.link.sock.close()
 
     def last_lines(self, count=20):
+        """The end of the log; if L1 has crashed, what it said first about that."""
         with open(self.log, "rb") as f:
-            lines = f.read().decode(errors="replace").replace("\r", "").split("\n")
-        return "\n".join("  | " + line for line in lines[-count - 1:] if line)
+            f.seek(self.log_start)
+            text = f.read().decode(errors="replace").replace("\r", "")
+        lines = [line for line in text.split("\n") if line and "TCG doesn't support" not in line]
+        crash = [i for i, line in enumerate(lines) if re.search("panic|BUG:|Oops", line)]
+        lines = lines[crash[0]:][:count] if crash else lines[-count:]
+        return "\n".join("  | " + line for line in lines)
 
 
 def hash_file(path):
@@ -221,8 +229,8 @@ class TestBed:
         """Reports the loss of a machine and lets the next call boot another one."""
         with self.lock:
             if self.machine is machine:
-                say(f"{reason}; L1 is given up, the next command gets a new one; its last lines:")
-                say("\n" + machine.last_lines())
+                say(f"{reason}; L1 is given up, the next command gets a new one; its last lines:\n"
+                    + machine.last_lines())
                 self.restarts += 1
                 self._drop()
 
@@ -234,16 +242,17 @@ class TestBed:
 
     # ---- commands ----
 
-    def start(self, cmd, env=None, cwd=None, merge=False, on_line=None, on_data=None):
+    def start(self, cmd, env=None, cwd=None, merge=False, tty=False, on_line=None, on_data=None):
         """Starts cmd (a list, or a string for the shell) and returns its Process. The directory
-        is, unless given, the one of the same name as the caller's; it is made if need be."""
+        is, unless given, the one of the same name as the caller's; it is made if need be.
+        merge: standard error comes in stdout; tty: the command has a terminal."""
         argv = ["/bin/sh", "-c", cmd] if isinstance(cmd, str) else [os.fspath(a) for a in cmd]
         return self.boot().link.start(argv, {**ENV, **(env or {})},
-                                      cwd or os.getcwd(), merge,
+                                      cwd or os.getcwd(), MERGE * merge | TTY * tty,
                                       Collector(on_line, on_data))
 
     def run(self, cmd, timeout=60, input=None, wait=Process.wait, **kw):
-        """Runs cmd to its end; a Result, also when the time limit (s) or the bed's loss ended it."""
+        """Runs cmd to its end; a Result, also if the time limit (s) or the bed's loss ended it."""
         began, out = time.monotonic(), None
         machine = self.boot()
         try:

@@ -13,34 +13,29 @@ import threading
 
 from . import probe
 from .bed import BedError, TestBed, make_tmp
-from .link import Collector, Process
+from .link import Collector, LinkLost, Process, Result
 
 
 class _Child:
     """Speaks for one child as Link does for a command in L1, so that Process serves both."""
 
-    def __init__(self, argv, env, cwd, merge):
+    def __init__(self, argv, env, cwd, merge, tty):
         self.events = queue.Queue()
         self.input = queue.Queue()
-        self.argv, self.env, self.cwd, self.merge = argv, env, cwd, merge
-        self.popen = None
+        self.popen = self.stdin = None
         self.started = threading.Event()
         # The child belongs to this thread, which lives as long: setpriv ends both together.
-        threading.Thread(target=self._main, daemon=True).start()
+        threading.Thread(target=self._main, args=(argv, env, cwd, merge, tty), daemon=True).start()
         self.started.wait()
 
-    def _main(self):
+    def _main(self, argv, env, cwd, merge, tty):
         try:
-            self.popen = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self.argv], env=self.env, cwd=self.cwd,
-                start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if self.merge else subprocess.PIPE)
+            pipes = (self._spawn_tty if tty else self._spawn)(argv, env, cwd, merge)
         except OSError as e:
             self.events.put(("R", struct.pack("<i", e.errno)))
             return
         finally:
             self.started.set()
-        pipes = [("O", self.popen.stdout)] + ([] if self.merge else [("E", self.popen.stderr)])
         readers = [threading.Thread(target=self._read, args=p, daemon=True) for p in pipes]
         for t in readers + [threading.Thread(target=self._write, daemon=True)]:
             t.start()
@@ -55,14 +50,35 @@ class _Child:
                                           int(usage.ru_stime * 1e6))))
         self.input.put(None)
 
+    def _spawn(self, argv, env, cwd, merge):
+        self.popen = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *argv], env=env, cwd=cwd, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge else subprocess.PIPE)
+        self.stdin = self.popen.stdin
+        return [("O", self.popen.stdout)] + ([] if merge else [("E", self.popen.stderr)])
+
+    def _spawn_tty(self, argv, env, cwd, _merge):
+        ours, theirs = os.openpty()
+        # setsid: a controlling terminal has to be taken by the child itself.
+        self.popen = subprocess.Popen(
+            ["setsid", "-c", "setpriv", "--pdeathsig", "KILL", *argv], env=env, cwd=cwd,
+            stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self.stdin = os.fdopen(os.dup(ours), "wb")
+        return [("O", os.fdopen(ours, "rb"))]
+
     def _read(self, kind, pipe):
-        with pipe:
-            while data := pipe.read1(1 << 16):
-                self.events.put((kind, data))
+        try:
+            with pipe:
+                while data := pipe.read1(1 << 16):
+                    self.events.put((kind, data))
+        except OSError:
+            pass        # EIO: the last process of a terminal has gone
 
     def _write(self):
         try:
-            with self.popen.stdin as pipe:
+            with self.stdin as pipe:
                 while data := self.input.get():
                     pipe.write(data)
                     pipe.flush()
@@ -107,9 +123,9 @@ class Host:
     def boot(self):
         """Nothing to boot."""
 
-    def start(self, cmd, env=None, cwd=None, merge=False, on_line=None, on_data=None):
+    def start(self, cmd, env=None, cwd=None, merge=False, tty=False, on_line=None, on_data=None):
         argv = ["/bin/sh", "-c", cmd] if isinstance(cmd, str) else [os.fspath(a) for a in cmd]
-        child = _Child(argv, {**os.environ, **(env or {})}, cwd, merge)
+        child = _Child(argv, {**os.environ, **(env or {})}, cwd, merge, tty)
         return Process(child, next(self.ids), child.events, Collector(on_line, on_data))
 
     def run(self, cmd, timeout=60, input=None, **kw):
@@ -117,7 +133,10 @@ class Host:
         if input is not None:
             process.write(input)
         process.close_input()
-        return process.wait(timeout)
+        try:
+            return process.wait(timeout)
+        except LinkLost:
+            return Result(125, timed_out=True, lost="the command cannot be killed")
 
     def put(self, host, guest=None):
         """Another name is allowed in self.scratch only."""
@@ -149,7 +168,7 @@ host_verdict = functools.cache(probe.probe_host)
 
 
 def decide(tier="linux", force=None):
-    """("host" or "testbed", why). force: one of them; without, MIMSY_KVM may say host or testbed."""
+    """("host" or "testbed", why). force: one of them; without, MIMSY_KVM may name one."""
     if force in (None, "auto"):
         force = os.environ.get("MIMSY_KVM") or "auto"
     if force not in ("host", "testbed", "auto"):

@@ -26,6 +26,7 @@ MODULES = ("virtio_pci", "virtio_console", "virtio_blk", "kvm-amd", "tun", "tap"
            "bridge", "brd", "null_blk", "loop")
 # Present in L1, but loaded by whoever needs them: brd and null_blk create devices when loaded.
 NOT_LOADED = ("brd", "null_blk", "loop")
+SCRIPTS = ("l1-init", "l1-mkscratch")
 CFLAGS = ("-std=gnu11", "-O2", "-static", "-Wall", "-Wextra")
 
 
@@ -144,7 +145,7 @@ def read_builtin(moddir):
 
 
 def resolve_modules(moddir, names):
-    """The paths of the modules and all they need, dependencies first; built-in ones are left out."""
+    """The paths of the modules and all they need, dependencies first, built-in ones left out."""
     deps, builtin, out = read_modules_dep(moddir), read_builtin(moddir), []
     for name in (n.replace("-", "_") for n in names):
         if name in deps:
@@ -163,6 +164,7 @@ def read(path):
 
 
 def digest(*parts):
+    """A short name for the bytes and strings given, in their order."""
     h = hashlib.sha256()
     for p in parts:
         data = p.encode() if isinstance(p, str) else p
@@ -170,15 +172,29 @@ def digest(*parts):
     return h.hexdigest()[:24]
 
 
-def build_program(source):
-    """One of our C programs, compiled statically; cached by its source and the compiler."""
+@contextlib.contextmanager
+def new_file(path):
+    """A temporary path that becomes path at the end: others see all of the file or nothing."""
+    fd, tmp = tempfile.mkstemp(dir=os.path.dirname(path))
+    os.close(fd)
+    try:
+        yield tmp
+        os.chmod(tmp, 0o755)
+        os.rename(tmp, path)
+    except BaseException:
+        os.unlink(tmp)
+        raise
+
+
+def build_program(name):
+    """agent or kvmprobe, compiled statically; cached by its sources and the compiler."""
     cc = os.environ.get("CC", "gcc")
-    path = os.path.join(HERE, source)
-    key = digest(read(path), command([cc, "--version"]), *CFLAGS)
-    out = os.path.join(cache_dir("bin"), f"{source[:-2]}-{key}")
+    files = sorted(glob.glob(os.path.join(HERE, name, "*.[ch]")))
+    key = digest(*(read(f) for f in files), command([cc, "--version"]), *CFLAGS)
+    out = os.path.join(cache_dir("bin"), f"{name}-{key}")
     if not os.path.exists(out):
-        command([cc, *CFLAGS, "-o", f"{out}.{os.getpid()}", path])
-        os.rename(f"{out}.{os.getpid()}", out)
+        with new_file(out) as tmp:
+            command([cc, *CFLAGS, "-o", tmp, *(f for f in files if f.endswith(".c"))])
     return out
 
 
@@ -209,6 +225,7 @@ def write_initramfs(out, moddir, names, agent, bb):
             if applet != "busybox":
                 a.symlink("usr/bin/" + applet, "busybox")
         a.file("init", read(os.path.join(HERE, "l1-init")), 0o755)
+        a.file("usr/bin/mkscratch", read(os.path.join(HERE, "l1-mkscratch")), 0o755)
         a.file("usr/sbin/testbed-agent", read(agent), 0o755)
         a.file("etc/modules", "\n".join(load).encode() + b"\n", 0o644)
         a.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n", 0o644)
@@ -227,12 +244,11 @@ def build(extra_modules=(), refresh=False):
     root = kernel(refresh)
     moddir = glob.glob(os.path.join(root, "lib/modules/*"))[0]
     names = MODULES + tuple(m for m in extra_modules if m not in MODULES)
-    agent, bb = build_program("agent.c"), busybox()
-    key = digest(os.path.basename(root), *names, "init", read(os.path.join(HERE, "l1-init")),
+    agent, bb = build_program("agent"), busybox()
+    key = digest(os.path.basename(root), *names, *(read(os.path.join(HERE, n)) for n in SCRIPTS),
                  read(agent), read(bb), read(__file__), read(cpio.__file__))
     out = os.path.join(cache_dir("initramfs"), key + ".cpio")
     if not os.path.exists(out):
-        tmp = f"{out}.{os.getpid()}"
-        write_initramfs(tmp, moddir, names, agent, bb)
-        os.rename(tmp, out)
+        with new_file(out) as tmp:
+            write_initramfs(tmp, moddir, names, agent, bb)
     return glob.glob(os.path.join(root, "boot/vmlinuz-*"))[0], out, os.path.basename(moddir)

@@ -19,6 +19,7 @@ HEAD = struct.Struct("<III")
 TERM_GRACE = 2      # seconds between SIGTERM and killing all of the command
 KILL_GRACE = 15     # after that the bed itself counts as stuck
 CHUNK = 256 << 10
+MERGE, TTY = 1, 2   # flags of a command
 
 
 class LinkLost(Exception):
@@ -117,7 +118,7 @@ class Process:
             except queue.Empty:
                 timed_out = True
                 if not steps:
-                    raise LinkLost("L1 did not end a command that was killed") from None
+                    raise LinkLost("a command that was killed did not end") from None
                 sig, grace = steps.pop(0)
                 self.kill(sig)
                 deadline = time.monotonic() + grace
@@ -257,10 +258,10 @@ class Link:
         finally:
             self.forget(rid)
 
-    def start(self, argv, env, cwd, merge, collector):
+    def start(self, argv, env, cwd, flags, collector):
         rid, q = self.request()
         strings = [cwd, *(f"{k}={v}" for k, v in env.items()), *argv]
-        self.send("X", rid, struct.pack("<III", merge, len(env), len(argv)),
+        self.send("X", rid, struct.pack("<III", flags, len(env), len(argv)),
                   b"".join(os.fsencode(s) + b"\0" for s in strings))
         return Process(self, rid, q, collector)
 

@@ -33,7 +33,7 @@ class Verdict:
 
 
 def program():
-    return image.build_program("kvmprobe.c")
+    return image.build_program("kvmprobe")
 
 
 def judge(text):

@@ -109,6 +109,7 @@ static json_t *device_stats(struct vmmio *t)
 	put(o, "vectors", s.nr_vectors);
 	put(o, "register_reads", s.register_reads);
 	put(o, "register_writes", s.register_writes);
+	put(o, "running_accesses", s.running_accesses);
 	put(o, "notify_writes", s.notify_writes);
 	put(o, "resets", s.resets);
 	put(o, "guest_errors", s.guest_errors);

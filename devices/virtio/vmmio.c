@@ -333,13 +333,19 @@ static bool is_register(uint64_t off, uint32_t len)
 	return off < VMMIO_CONFIG && len == 4 && off % 4 == 0;
 }
 
+static void count_access(struct vmmio *t, uint64_t *counter)
+{
+	++*counter;
+	t->stats.running_accesses += !!(t->status & VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
 static void vmmio_read(void *ctx, uint64_t off, void *buf, uint32_t len)
 {
 	struct vmmio *t = ctx;
 	uint32_t val = 0;
 
 	pthread_mutex_lock(&t->lock);
-	t->stats.register_reads++;
+	count_access(t, &t->stats.register_reads);
 	if (is_config(t, off, len)) {
 		t->dev->ops->read_config(t->dev, (uint32_t)off - VMMIO_CONFIG, buf, len);
 	} else if (is_msi_block(t, off)) {
@@ -378,7 +384,7 @@ static void vmmio_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
 	uint32_t val;
 
 	pthread_mutex_lock(&t->lock);
-	t->stats.register_writes++;
+	count_access(t, &t->stats.register_writes);
 	if (off >= VMMIO_DOORBELL && vmmio_has_doorbells(t)) {
 		vmmio_kick(t, (off - VMMIO_DOORBELL) / VMMIO_DOORBELL_STRIDE);
 	} else if (is_config(t, off, len)) {

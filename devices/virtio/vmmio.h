@@ -48,6 +48,7 @@ struct virtio_dev *vmmio_dev(const struct vmmio *t);
 /* A snapshot of the transport's counters. Any thread. */
 struct vmmio_stats {
 	uint64_t register_reads, register_writes;	/* exits to the monitor */
+	uint64_t running_accesses;			/* of these: while DRIVER_OK was set */
 	uint64_t notify_writes;				/* of these: kicks without ioeventfd */
 	uint64_t resets;
 	uint64_t guest_errors;

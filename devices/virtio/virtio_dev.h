@@ -50,6 +50,11 @@ struct virtio_dev_ops {
 	void (*stop)(struct virtio_dev *dev);
 	/* The device is not started. Closes what it owns. */
 	void (*free)(struct virtio_dev *dev);
+	/*
+	 * NULL, or told while started that virtio_irq_direct_fd() may answer
+	 * differently now. When it returns the old answer must not be used.
+	 */
+	void (*irq_changed)(struct virtio_dev *dev);
 	/* NULL, or writes the device's counters as "key": value pairs through emit. */
 	void (*stats)(struct virtio_dev *dev,
 		      void (*emit)(void *ctx, const char *key, uint64_t value), void *ctx);
@@ -77,6 +82,13 @@ void virtio_irq_raise(struct virtio_irq *irq);
  * the line is up already).
  */
 int virtio_irq_begin(struct virtio_irq *irq);
+
+/*
+ * For signals that the kernel sends by itself (vhost): the eventfd that may be
+ * signalled at any time without asking here again, until irq_changed(); or -1:
+ * signal something else and pass it on through virtio_irq_raise().
+ */
+int virtio_irq_direct_fd(struct virtio_irq *irq);
 
 /* The driver broke the protocol: sets DEVICE_NEEDS_RESET, tells the driver. Safe to repeat. */
 void virtio_needs_reset(struct virtio_transport *t);

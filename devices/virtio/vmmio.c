@@ -361,6 +361,12 @@ static void vmmio_read(void *ctx, uint64_t off, void *buf, uint32_t len)
 	pthread_mutex_unlock(&t->lock);
 }
 
+static void irqs_changed(struct vmmio *t)
+{
+	if (t->started && t->dev->ops->irq_changed)
+		t->dev->ops->irq_changed(t->dev);
+}
+
 static void vmmio_write_msi(struct vmmio *t, uint32_t off, const void *buf, uint32_t len)
 {
 	uint32_t val = 0;
@@ -368,6 +374,7 @@ static void vmmio_write_msi(struct vmmio *t, uint32_t off, const void *buf, uint
 	memcpy(&val, buf, len < 4 ? len : 4);
 	vmmio_msi_write(&t->msi, off - VIRTIO_MMIO_MSI_CSR, len, val,
 			t->status & VIRTIO_CONFIG_S_DRIVER_OK);
+	irqs_changed(t);
 }
 
 static void vmmio_write_config(struct vmmio *t, uint32_t off, const void *buf, uint32_t len)
@@ -412,6 +419,7 @@ static void vmmio_settled(void *owner, int result)
 		virtio_needs_reset(&t->tp);
 	else
 		vmmio_msi_settled(&t->msi);
+	irqs_changed(t);
 	pthread_mutex_unlock(&t->lock);
 }
 

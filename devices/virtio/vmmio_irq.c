@@ -50,6 +50,14 @@ void virtio_irq_raise(struct virtio_irq *irq)
 	irq_raise(irq, VIRTIO_MMIO_INT_VRING);
 }
 
+int virtio_irq_direct_fd(struct virtio_irq *irq)
+{
+	struct vmmio_msi *m = &irq->t->msi;
+
+	return m->enabled && vmmio_msi_is_open(m, irq->vector) ?
+	       m->sink->vector_fd[irq->vector] : -1;
+}
+
 void virtio_needs_reset(struct virtio_transport *tp)
 {
 	if (!atomic_exchange(&tp->needs_reset, true))

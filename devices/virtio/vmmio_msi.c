@@ -52,6 +52,11 @@ void vmmio_msi_reset(struct vmmio_msi *m)
 	vmmio_msi_init(m, m->sink, m->errors);
 }
 
+bool vmmio_msi_is_open(const struct vmmio_msi *m, unsigned int vector)
+{
+	return !(atomic_load(&m->vector[vector].state) & (VMMIO_MSI_MASKED | VMMIO_MSI_HELD));
+}
+
 int vmmio_msi_begin(struct vmmio_msi *m, unsigned int vector)
 {
 	struct vmmio_msi_vector *v = &m->vector[vector];

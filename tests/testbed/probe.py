@@ -61,7 +61,7 @@ def probe_host():
     if not os.path.exists("/dev/kvm"):
         return Verdict("none", "there is no /dev/kvm", {})
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return Verdict("none", "/dev/kvm is not permitted to this user (group kvm)", {})
+        return Verdict("none", "this user may not open /dev/kvm; join the group kvm", {})
     r = subprocess.run([program()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
     return judge(r.stdout)
 

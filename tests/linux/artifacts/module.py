@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest driver of guest-patches/module, built against the headers of a stock kernel."""
+"""guest-patches/module built for Debian's stock cloud kernels, against their linux-headers."""
 
 import glob
 import os
 import shutil
 
-from . import stock
-from .cache import BuildError, cached, command, digest, read, say
+from . import kernels, stock
+from .cache import BuildError, cached, command, digest, read
 
-HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-SOURCE = os.path.join(HERE, "guest-patches", "module")
+SOURCE = os.path.join(kernels.PATCHES, "module")
 
 
 def release(version):
@@ -17,27 +16,25 @@ def release(version):
 
 
 def headers(version):
-    """Headers of the very release that boots; those of another one would not load."""
-    path = "/usr/src/linux-headers-" + release(version)
+    path = f"/usr/src/linux-headers-{release(version)}"
     if not os.path.isdir(path):
         raise BuildError(f"{path} is missing (package linux-headers-{release(version)})")
     return path
 
 
-def build(version):
-    """The path of virtio_mmio's replacement for Debian's cloud kernel of that version."""
-    tree = headers(version)
-    files = sorted(f for f in glob.glob(SOURCE + "/**", recursive=True) if os.path.isfile(f))
-    name = digest(tree, *(os.path.relpath(f, SOURCE) for f in files), *map(read, files))
+def compile_module(version, out):
+    build = os.path.join(out, "build")
+    shutil.copytree(SOURCE, build)
+    command(["make", "-C", build, f"KDIR={headers(version)}"])
+    shutil.copyfile(build + "/virtio-mmio.ko", out + "/virtio-mmio.ko")
+    shutil.rmtree(build)
 
-    def make(out):
-        say(f"guest driver: building it for Linux {release(version)}")
-        work = os.path.join(out, "build")
-        shutil.copytree(SOURCE, work)
-        command(["make", "-C", tree, "M=" + work, "modules"])
-        built = glob.glob(work + "/*.ko")
-        if len(built) != 1:
-            raise BuildError(f"guest driver: {len(built)} modules were built, not one")
-        shutil.move(built[0], out + "/virtio_mmio.ko")
-        shutil.rmtree(work)
-    return cached("module", name, make) + "/virtio_mmio.ko"
+
+def build(version):
+    """The path of virtio-mmio.ko for the stock kernel of that version."""
+    if not os.path.isdir(SOURCE):
+        raise BuildError("guest-patches/module is missing")
+    files = sorted(f for f in glob.glob(SOURCE + "/**/*", recursive=True)
+                   if f.endswith((".c", ".h", "Kbuild", "Makefile")))
+    name = f"{release(version)}-{digest(*map(read, files), read(__file__))}"
+    return cached("module", name, lambda out: compile_module(version, out)) + "/virtio-mmio.ko"

@@ -28,6 +28,7 @@ static const struct command {
 			     "[workers=N] [mode=run|check|loop]" },
 	{ "serve", serve_main, "PORT" },
 	{ "talk", talk_main, "HOST PORT [cpus=N,N..|all] [rounds=N] [bytes=N] [seed=N]" },
+	{ "tap", tap_main, "NAME [keep=0|1]" },
 	{ "kexec", kexec_main, "KERNEL INITRD CMDLINE" },
 };
 

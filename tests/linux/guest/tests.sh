@@ -22,19 +22,20 @@ online_cpus() {
 	grep -c '^processor' /proc/cpuinfo
 }
 
+# What the kernel should not have said. An emulated processor's XSAVE sizes are no concern of ours.
 log_check() {
-	dmesg | grep -iE 'virtio' | head -n "$(param loglines 60)" | sed 's/^/MIMSY-LOG /'
-	if dmesg | grep -qE 'WARNING:|BUG:|Oops|Call Trace|nobody cared|I/O error|No irq handler'; then
-		dmesg | grep -E -A 40 'WARNING:|BUG:|Oops|Call Trace|nobody cared|I/O error|No irq' |
-			head -n 80 | sed 's/^/MIMSY-LOG /'
-		echo "MIMSY-RESULT FAIL kernel-log: the kernel complained"
-	fi
+	dmesg > /tmp/log
+	grep -iE 'virtio' /tmp/log | head -n "$(param loglines 16)" | sed 's/^/MIMSY-LOG /'
+	grep -E 'WARNING:|BUG:|Oops|nobody cared|I\/O error|No irq handler' /tmp/log |
+		grep -v 'fpu__init_system_xstate' > /tmp/complaints || return 0
+	grep -F -A 30 "$(head -n 1 /tmp/complaints)" /tmp/log | head -n 40 | sed 's/^/MIMSY-LOG /'
+	echo "MIMSY-RESULT FAIL kernel-log: $(head -n 1 /tmp/complaints)"
 }
 
-# Lines of MIMSY-IRQ tag irq chip name affinity effective count-of-cpu0 count-of-cpu1 ...
+# Lines of MIMSY-IRQ irq chip name affinity effective count-of-cpu0 count-of-cpu1 ...
 # with the name as the kernel shows it; shared lines have their names joined by commas.
 irq_table() {
-	awk -v tag="$1" '
+	awk '
 	NR == 1 { nr = NF; next }
 	/virtio/ {
 		irq = $1; sub(":", "", irq)
@@ -48,12 +49,13 @@ irq_table() {
 		aff = "-"; eff = "-"
 		getline aff < ("/proc/irq/" irq "/smp_affinity_list")
 		getline eff < ("/proc/irq/" irq "/effective_affinity_list")
-		print "MIMSY-IRQ", tag, irq, $(nr + 2), name, aff, eff counts
+		print "MIMSY-IRQ", irq, $(nr + 2), name, aff, eff counts
 	}' /proc/interrupts
 }
 
 test_irqs() {
-	irq_table "$(param tag irqs)"
+	echo "MIMSY-TABLE"
+	irq_table
 	for d in /sys/block/vd*; do
 		for q in "$d"/mq/*; do
 			echo "MIMSY-MQ $(virtio_of "$d") $(basename "$d") $(basename "$q")" \
@@ -79,7 +81,6 @@ test_readonly() {
 			fail "a read-only disk took a write"
 			return 1
 		fi
-		guestio disk "/dev/$(basename "$d")" mode=check ops=8 >/dev/null 2>&1
 		dd if="/dev/$(basename "$d")" of=/dev/null bs=4096 count=16 2>/dev/null || return 1
 		return 0
 	done
@@ -196,11 +197,6 @@ load_stop() {
 	killall -9 guestio 2>/dev/null
 	wait
 	return 0
-}
-
-# Sum over the CPUs of the interrupts whose name matches $1.
-irq_sum() {
-	irq_table sum | awk -v n="$1" '$5 ~ n { for (i = 8; i <= NF; i++) s += $i } END { print s + 0 }'
 }
 
 # Moves each interrupt that user space may move over all CPUs, under load, and looks where it goes.

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry of test cases: a function is a case, its name is a sentence."""
+
+CASES = []
+
+
+class Case:
+    def __init__(self, run, quick, cost, needs):
+        self.run, self.quick, self.cost, self.needs = run, quick, cost, needs
+        self.name = run.__name__.replace("_", " ")
+
+
+def case(quick=False, cost=1, needs=()):
+    """quick: part of --quick. cost: roughly how many plain boots it takes; long ones start first.
+    needs: kernels as Guest.kernel names them, built before the first case runs."""
+    def add(run):
+        CASES.append(Case(run, quick, cost, needs))
+        return run
+    return add

@@ -80,28 +80,40 @@ static int loader_open(struct loader_file *f, const char *name, int fd)
 	return ret;
 }
 
+/* Whatever is there of the first bytes; the rest stays 0 and matches no magic. */
+static int read_start(const struct loader_file *f, void *buf, size_t len)
+{
+	memset(buf, 0, len);
+	return loader_read(f, 0, buf, MIN(len, f->len));
+}
+
+static int load_open_kernel(struct loaded_kernel *out, const struct loader_target *t,
+			    const struct loader_file *f, enum loader_entry entry)
+{
+	struct {
+		uint8_t skipped[LOADER_BZ_HEADER];
+		struct setup_header header;
+	} __attribute__((packed)) start;
+	int ret = read_start(f, &start, sizeof(start));
+
+	if (ret)
+		return ret;
+	if (!memcmp(&start, ELFMAG, SELFMAG))
+		return loader_elf(out, t, f, entry);
+	if (loader_is_bzimage(&start.header))
+		return loader_bzimage(out, t, f, &start.header, entry);
+	return log_fail(-ENOEXEC, "%s: neither an ELF file nor a bzImage", f->name);
+}
+
 static int load_kernel(struct loaded_kernel *out, const struct loader_target *t,
 		       const struct loader_cfg *cfg)
 {
 	struct loader_file f;
-	char magic[SELFMAG];
 	int ret = loader_open(&f, cfg->kernel, cfg->kernel_fd);
 
 	if (ret)
 		return ret;
-	if (!loader_file_has(&f, 0, sizeof(magic)))
-		ret = log_fail(-ENOEXEC, "%s: neither an ELF file nor a bzImage", f.name);
-	else
-		ret = loader_read(&f, 0, magic, sizeof(magic));
-	if (ret)
-		goto done;
-	if (!memcmp(magic, ELFMAG, SELFMAG))
-		ret = loader_elf(out, t, &f, cfg->entry);
-	else if (loader_is_bzimage(&f))
-		ret = loader_bzimage(out, t, &f, cfg->entry);
-	else
-		ret = log_fail(-ENOEXEC, "%s: neither an ELF file nor a bzImage", f.name);
-done:
+	ret = load_open_kernel(out, t, &f, cfg->entry);
 	loader_close(&f);
 	return ret;
 }

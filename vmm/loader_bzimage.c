@@ -15,15 +15,12 @@
 #include "util.h"
 
 #define SECTOR 512u
-#define HDR_OFFSET 0x1f1u
 #define HDR_FIXED_END 0x202u		/* where the jump's displacement counts from */
 #define BOOT_FLAG 0xaa55u
 #define HDR_MAGIC 0x53726448u		/* "HdrS" */
 #define MIN_VERSION 0x020cu		/* the first with xloadflags */
 #define ENTRY_64 0x200u
 #define JUMP_SHORT 0xebu
-
-_Static_assert(HDR_OFFSET == offsetof(struct boot_params, hdr), "header's place");
 
 struct bzimage {
 	const struct loader_file *f;
@@ -37,23 +34,15 @@ static int bz_bad(const struct bzimage *b, const char *defect)
 	return log_fail(-ENOEXEC, "%s: bad bzImage: %s", b->f->name, defect);
 }
 
-static bool bz_read_header(struct setup_header *h, const struct loader_file *f)
+bool loader_is_bzimage(const struct setup_header *h)
 {
-	return loader_file_has(f, HDR_OFFSET, sizeof(*h)) &&
-	       !loader_read(f, HDR_OFFSET, h, sizeof(*h));
-}
-
-bool loader_is_bzimage(const struct loader_file *f)
-{
-	struct setup_header h;
-
-	return bz_read_header(&h, f) && h.boot_flag == BOOT_FLAG && h.header == HDR_MAGIC;
+	return h->boot_flag == BOOT_FLAG && h->header == HDR_MAGIC;
 }
 
 /* The jump over the header tells how long this kernel's header is; the rest is code. */
 static int bz_cut_header(struct bzimage *b)
 {
-	uint64_t len = HDR_FIXED_END - HDR_OFFSET + (b->hdr.jump >> 8);
+	uint64_t len = HDR_FIXED_END - LOADER_BZ_HEADER + (b->hdr.jump >> 8);
 
 	if ((b->hdr.jump & 0xff) != JUMP_SHORT ||
 	    len < offsetof(struct setup_header, init_size) + sizeof(b->hdr.init_size))
@@ -115,15 +104,14 @@ static int bz_place(struct loaded_kernel *out, const struct bzimage *b,
 }
 
 int loader_bzimage(struct loaded_kernel *out, const struct loader_target *t,
-		   const struct loader_file *f, enum loader_entry entry)
+		   const struct loader_file *f, const struct setup_header *header,
+		   enum loader_entry entry)
 {
-	struct bzimage b = { .f = f };
+	struct bzimage b = { .f = f, .hdr = *header };
 	int ret;
 
 	if (entry == LOADER_ENTRY_PVH)
 		return log_fail(-EINVAL, "%s: a bzImage has no PVH entry", f->name);
-	if (!bz_read_header(&b.hdr, f))
-		return bz_bad(&b, "shorter than its header");
 	ret = bz_check_header(&b);
 	if (!ret)
 		ret = bz_find_body(&b);

@@ -3,6 +3,8 @@
 #ifndef MIMSY_LOADER_PRIV_H
 #define MIMSY_LOADER_PRIV_H
 
+#include <stddef.h>
+
 #include "loader.h"
 
 struct loader_file {
@@ -37,8 +39,14 @@ int loader_elf(struct loaded_kernel *out, const struct loader_target *t,
 int loader_elf_pvh_note(const struct loader_file *f, uint64_t off, uint64_t len, uint64_t align,
 			uint64_t *entry);
 
-bool loader_is_bzimage(const struct loader_file *f);
+/* A bzImage's header is at the same place in the file as in the zero page. */
+#define LOADER_BZ_HEADER offsetof(struct boot_params, hdr)
+
+bool loader_is_bzimage(const struct setup_header *header);
+
+/* header is what the file has at LOADER_BZ_HEADER, and is a bzImage's. */
 int loader_bzimage(struct loaded_kernel *out, const struct loader_target *t,
-		   const struct loader_file *f, enum loader_entry entry);
+		   const struct loader_file *f, const struct setup_header *header,
+		   enum loader_entry entry);
 
 #endif

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "blk_backend.h"
+#include "iov.h"
 #include "log.h"
 #include "util.h"
 
@@ -38,32 +39,18 @@ static struct blk_file *to_file(struct blk_backend *b)
 	return container_of(b, struct blk_file, be);
 }
 
-/* Forgets the first len bytes of a scatter list. */
-static void iov_advance(struct iovec **iov, int *nr_iov, size_t len)
-{
-	while (len) {
-		size_t n = MIN(len, (*iov)->iov_len);
-
-		(*iov)->iov_base = (uint8_t *)(*iov)->iov_base + n;
-		(*iov)->iov_len -= n;
-		len -= n;
-		if (!(*iov)->iov_len) {
-			++*iov;
-			--*nr_iov;
-		}
-	}
-}
-
 static int blk_file_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off)
 {
-	while (nr_iov) {
-		ssize_t n = preadv(b->fd, iov, nr_iov, (off_t)off);
+	unsigned int left = (unsigned int)nr_iov;
+
+	while (left) {
+		ssize_t n = preadv(b->fd, iov, (int)left, (off_t)off);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n ? -errno : -EIO;
-		iov_advance(&iov, &nr_iov, (size_t)n);
+		iov_take(&iov, &left, NULL, (size_t)n);
 		off += (uint64_t)n;
 	}
 	return 0;
@@ -72,14 +59,16 @@ static int blk_file_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, 
 static int blk_file_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off,
 			   bool stable)
 {
-	while (nr_iov) {
-		ssize_t n = pwritev2(b->fd, iov, nr_iov, (off_t)off, stable ? RWF_DSYNC : 0);
+	unsigned int left = (unsigned int)nr_iov;
+
+	while (left) {
+		ssize_t n = pwritev2(b->fd, iov, (int)left, (off_t)off, stable ? RWF_DSYNC : 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n ? -errno : -EIO;
-		iov_advance(&iov, &nr_iov, (size_t)n);
+		iov_take(&iov, &left, NULL, (size_t)n);
 		off += (uint64_t)n;
 	}
 	return 0;

@@ -255,7 +255,7 @@ int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *
 		return -ENOMEM;
 	q->disk = disk;
 	q->max_iov = size;
-	ret = worker_create(&q->worker, name);
+	ret = worker_create(&q->worker, name, disk->entry);
 	if (ret) {
 		free(q);
 		return ret;

@@ -18,6 +18,7 @@
 #include "virtio_dev.h"
 
 struct blk_queue;
+struct worker_entry;
 
 /* What the queues of one disk share. */
 struct blk_disk {
@@ -26,6 +27,7 @@ struct blk_disk {
 	struct blk_limits limits;	/* set once */
 	char serial[BLK_ID_LEN];	/* set once; padded with NUL */
 	bool ignore_flush;		/* set once: cache=unsafe */
+	const struct worker_entry *entry;	/* set once; for threads of queues; NULL: none */
 	uint32_t poll_us;		/* set once: longest wait for a request without sleeping */
 	atomic_bool stable_writes;	/* transport's lock: a completed write is on stable storage */
 };

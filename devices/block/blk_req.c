@@ -4,30 +4,8 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_blk.h>
-#include <string.h>
 
-#include "util.h"
-
-/* Copies len bytes off the front of a scatter list and shortens it. */
-static void take_front(struct iovec **iov, unsigned int *nr_iov, void *dst, size_t len)
-{
-	uint8_t *to = dst;
-
-	while (len) {
-		struct iovec *first = *iov;
-		size_t n = MIN(len, first->iov_len);
-
-		memcpy(to, first->iov_base, n);
-		first->iov_base = (uint8_t *)first->iov_base + n;
-		first->iov_len -= n;
-		to += n;
-		len -= n;
-		if (!first->iov_len) {
-			++*iov;
-			--*nr_iov;
-		}
-	}
-}
+#include "iov.h"
 
 /* The status is the last byte of the writable part, wherever that lies (virtio 1.2, 2.7.4). */
 static uint8_t *take_status(struct iovec *iov, unsigned int *nr_iov)
@@ -77,14 +55,14 @@ static int parse_range(struct blk_range *range, const struct virtio_blk_discard_
 static int parse_ranges(struct blk_req *req, const struct blk_limits *limits)
 {
 	struct virtio_blk_discard_write_zeroes raw;
-	unsigned int nr_iov = req->nr_iov;
+	unsigned int nr_iov = (unsigned int)req->nr_iov;
 	int ret;
 
 	req->nr_ranges = req->data_len / sizeof(raw);
 	if (!req->nr_ranges || req->nr_ranges > BLK_MAX_RANGES || req->data_len % sizeof(raw))
 		return VIRTIO_BLK_S_IOERR;
 	for (unsigned int i = 0; i < req->nr_ranges; i++) {
-		take_front(&req->iov, &nr_iov, &raw, sizeof(raw));
+		iov_take(&req->iov, &nr_iov, &raw, sizeof(raw));
 		ret = parse_range(&req->range[i], &raw, req->type, limits);
 		if (ret)
 			return ret;
@@ -133,12 +111,12 @@ int blk_req_parse(struct blk_req *req, const struct blk_limits *limits,
 	req->status = take_status(in, &nr_in);
 	if (c->out_len < sizeof(hdr))
 		return VIRTIO_BLK_S_IOERR;
-	take_front(&iov, &nr_out, &hdr, sizeof(hdr));
+	iov_take(&iov, &nr_out, &hdr, sizeof(hdr));
 	req->type = le32toh(hdr.type);
 	req->sector = le64toh(hdr.sector);
 	req->nr_ranges = 0;
 	req->iov = is_inbound(req->type) ? in : iov;
-	req->nr_iov = is_inbound(req->type) ? nr_in : nr_out;
+	req->nr_iov = (int)(is_inbound(req->type) ? nr_in : nr_out);
 	req->data_len = is_inbound(req->type) ? in_len : out_len;
 	if (is_inbound(req->type) && out_len)
 		return VIRTIO_BLK_S_IOERR;
@@ -147,16 +125,5 @@ int blk_req_parse(struct blk_req *req, const struct blk_limits *limits,
 
 bool blk_req_fill(const struct blk_req *req, const void *src, uint32_t len)
 {
-	const uint8_t *from = src;
-
-	if (len > req->data_len)
-		return false;
-	for (int i = 0; len; i++) {
-		uint32_t n = MIN((size_t)len, req->iov[i].iov_len);
-
-		memcpy(req->iov[i].iov_base, from, n);
-		from += n;
-		len -= n;
-	}
-	return true;
+	return iov_copy_to(req->iov, (unsigned int)req->nr_iov, 0, src, len) == len;
 }

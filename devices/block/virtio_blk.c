@@ -192,6 +192,7 @@ static void init_disk(struct virtio_blk *b, const struct virtio_blk_cfg *cfg,
 	memcpy(b->disk.serial, cfg->serial, MIN(strlen(cfg->serial), sizeof(b->disk.serial)));
 	b->disk.ignore_flush = cfg->cache == VIRTIO_BLK_UNSAFE;
 	b->disk.poll_us = cfg->poll_us;
+	b->disk.entry = cfg->entry;
 }
 
 int virtio_blk_create(struct virtio_dev **out, const struct virtio_blk_cfg *cfg,

@@ -25,6 +25,8 @@ enum virtio_blk_aio {
 	VIRTIO_BLK_AIO_THREADS,		/* one request at a time for each queue */
 };
 
+struct worker_entry;
+
 struct virtio_blk_cfg {
 	struct blk_file_cfg file;
 	uint16_t queues;		/* 1..VIRTIO_BLK_MAX_QUEUES */
@@ -35,6 +37,7 @@ struct virtio_blk_cfg {
 	uint32_t poll_us;		/* adaptive polling: longest wait without sleeping; 0: none */
 	const int *cpus;		/* queue i's thread runs on CPU cpus[i % nr_cpus] */
 	unsigned int nr_cpus;		/* 0: anywhere */
+	const struct worker_entry *entry;	/* for the queues' threads; NULL: none */
 };
 
 #define VIRTIO_BLK_CFG_DEFAULT { .file = { .fd = -1 }, .queues = 1, .queue_size = 256 }

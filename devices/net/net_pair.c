@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The thread waits in epoll. Doorbells are edge-triggered there, so that their
+ * eventfds need not be read; the backend is level-triggered and left out while
+ * the driver has given no buffers or the pair is not in use, so that a frame
+ * nobody can take does not wake us up again and again.
+ *
+ * A lone frame costs two system calls when it is sent (wait, write) and three
+ * when it comes (wait, read, interrupt). Each direction gets BUDGET frames
+ * before the other one is looked at.
+ */
+#include "net_pair.h"
+
+#include <errno.h>
+#include <linux/virtio_net.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "iov.h"
+#include "net_ctrl.h"
+#include "net_rx.h"
+#include "net_tx.h"
+#include "util.h"
+#include "worker.h"
+
+#define BUDGET 64u
+
+enum event { EVENT_RX_KICK = 1, EVENT_TX_KICK = 2, EVENT_CTRL_KICK = 4, EVENT_FD = 8,
+	     EVENT_LINK = 16 };
+#define NR_EVENTS 5
+
+struct net_pair {
+	struct net_pair_cfg cfg;		/* set once */
+	struct worker *worker;			/* set once */
+	int epoll_fd;				/* set once */
+	struct net_rx *rx;			/* set once; the worker's from start to stop */
+	struct net_tx *tx;			/* the same */
+	struct net_queue ctrl;			/* the same */
+	struct iovec *ctrl_iov;			/* worker; max_size entries */
+	const struct virtio_queue *queue[3];	/* start to stop; by enum net_pair_queue */
+	bool listening;				/* worker: the backend is in the epoll set */
+	bool starved;				/* worker: no receive buffers */
+	bool lost;				/* worker: the backend's descriptor is dead */
+	atomic_bool active;			/* any thread */
+};
+
+static struct net_queue *rx_queue(const struct net_pair *p)
+{
+	return net_rx_queue(p->rx);
+}
+
+static struct net_queue *tx_queue(const struct net_pair *p)
+{
+	return net_tx_queue(p->tx);
+}
+
+static int watch(struct net_pair *p, int op, int fd, uint32_t events, enum event event)
+{
+	struct epoll_event e = { .events = events, .data.u32 = event };
+
+	if (epoll_ctl(p->epoll_fd, op, fd, &e))
+		return log_errno("%s: epoll_ctl", p->cfg.errors->name);
+	return 0;
+}
+
+/* Asks for doorbells. true: something came meanwhile. */
+static bool enable_kick(struct net_queue *q)
+{
+	return !q->broken && virtq_enable_kick(q->vq);
+}
+
+static void link_lost(struct net_pair *p)
+{
+	if (!atomic_load(&p->active) || p->lost)
+		return;
+	p->lost = true;
+	p->cfg.ops->link_event(p->cfg.ctx, true);
+}
+
+/* Each of the three returns whether it wants to be called again at once. */
+
+static bool run_rx(struct net_pair *p)
+{
+	if (p->lost || !atomic_load(&p->active) || !rx_queue(p)->vq || rx_queue(p)->broken)
+		return false;
+	p->starved = false;
+	switch (net_rx_run(p->rx, BUDGET)) {
+	case NET_MORE:
+		return true;
+	case NET_NO_BUFFERS:
+		p->starved = !enable_kick(rx_queue(p));
+		return !p->starved;
+	case NET_LINK_LOST:
+		link_lost(p);
+		return false;
+	default:
+		return false;
+	}
+}
+
+static bool run_tx(struct net_pair *p)
+{
+	enum net_more more;
+
+	if (!tx_queue(p)->vq)
+		return false;
+	virtq_disable_kick(tx_queue(p)->vq);
+	more = net_tx_run(p->tx, BUDGET);
+	if (more == NET_LINK_LOST)
+		link_lost(p);
+	return more != NET_IDLE || enable_kick(tx_queue(p));
+}
+
+/* The answer is the first writable byte. false: there is no such byte. */
+static bool answer_command(struct net_pair *p, const struct virtq_chain *c)
+{
+	uint8_t cmd[NET_CTRL_MAX_LEN], answer = VIRTIO_NET_ERR;
+	struct iovec *iov = p->ctrl_iov;
+	unsigned int nr_out = c->nr_out;
+
+	if (!c->nr_in)
+		return false;
+	if (c->out_len <= sizeof(cmd)) {
+		iov_take(&iov, &nr_out, cmd, c->out_len);
+		answer = p->cfg.ops->control(p->cfg.ctx, cmd, c->out_len);
+	}
+	counter_add(answer == VIRTIO_NET_OK ? &p->ctrl.stats.frames : &p->ctrl.stats.dropped, 1);
+	*(uint8_t *)p->ctrl_iov[c->nr_out].iov_base = answer;
+	virtq_push(p->ctrl.vq, c->head, 1);
+	return true;
+}
+
+static bool run_ctrl(struct net_pair *p)
+{
+	struct virtq_chain c;
+	unsigned int n = 0;
+
+	if (!p->ctrl.vq)
+		return false;
+	virtq_disable_kick(p->ctrl.vq);
+	while (n++ < BUDGET && net_queue_pop(&p->ctrl, &c, p->ctrl_iov, p->cfg.max_size)) {
+		if (!answer_command(p, &c))
+			net_queue_break(&p->ctrl, "a control command has no room for an answer");
+	}
+	net_queue_publish(&p->ctrl);
+	return enable_kick(&p->ctrl);
+}
+
+static void run_link(struct net_pair *p)
+{
+	p->lost = false;
+	p->cfg.ops->link_event(p->cfg.ctx, false);
+}
+
+/* Does what the events ask for. Returns those that want to be seen again. */
+static unsigned int run_events(struct net_pair *p, unsigned int events)
+{
+	unsigned int again = 0;
+
+	if (events & EVENT_LINK)
+		run_link(p);
+	if (events & EVENT_CTRL_KICK && run_ctrl(p))
+		again |= EVENT_CTRL_KICK;
+	if (events & EVENT_TX_KICK && run_tx(p))
+		again |= EVENT_TX_KICK;
+	if (events & EVENT_FD || (events & EVENT_RX_KICK && p->starved))
+		again |= run_rx(p) ? EVENT_FD : 0;
+	return again;
+}
+
+/* Listens to the backend exactly while a frame from it could be taken. */
+static void update_listening(struct net_pair *p)
+{
+	bool want = !p->lost && !p->starved && atomic_load(&p->active) && rx_queue(p)->vq &&
+		    !rx_queue(p)->broken;
+
+	if (want == p->listening)
+		return;
+	if (watch(p, want ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, p->cfg.fd, EPOLLIN, EVENT_FD))
+		p->lost = true;
+	else
+		p->listening = want;
+}
+
+static void count_kicks(struct net_pair *p, unsigned int events)
+{
+	if (events & EVENT_RX_KICK)
+		counter_add(&rx_queue(p)->stats.kicks, 1);
+	if (events & EVENT_TX_KICK)
+		counter_add(&tx_queue(p)->stats.kicks, 1);
+	if (events & EVENT_CTRL_KICK)
+		counter_add(&p->ctrl.stats.kicks, 1);
+}
+
+static unsigned int wait_events(struct net_pair *p, bool block)
+{
+	struct epoll_event e[NR_EVENTS];
+	unsigned int events = 0;
+	int n;
+
+	do
+		n = epoll_wait(p->epoll_fd, e, NR_EVENTS, block ? -1 : 0);
+	while (n < 0 && errno == EINTR);
+	for (int i = 0; i < n; i++)
+		events |= e[i].data.u32;
+	count_kicks(p, events);
+	return events;
+}
+
+/* What the driver had sent before the stop goes out, no more than a ring of it. */
+static void send_rest(struct net_pair *p)
+{
+	if (tx_queue(p)->vq)
+		net_tx_run(p->tx, virtq_size(tx_queue(p)->vq));
+}
+
+static void pair_main(void *arg)
+{
+	struct net_pair *p = arg;
+	unsigned int events = EVENT_TX_KICK | EVENT_CTRL_KICK | EVENT_FD;
+
+	if (rx_queue(p)->vq)
+		virtq_disable_kick(rx_queue(p)->vq);
+	while (!worker_stopping(p->worker)) {
+		events = run_events(p, events);
+		update_listening(p);
+		events |= wait_events(p, !events);
+	}
+	send_rest(p);
+}
+
+int net_pair_create(struct net_pair **out, const struct net_pair_cfg *cfg, const char *name)
+{
+	struct net_pair *p = calloc(1, sizeof(*p));
+	int ret = -ENOMEM;
+
+	if (!p)
+		return ret;
+	p->cfg = *cfg;
+	p->ctrl.errors = cfg->errors;
+	p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (p->epoll_fd < 0) {
+		ret = log_errno("%s: epoll", cfg->errors->name);
+		goto fail;
+	}
+	p->ctrl_iov = calloc(cfg->max_size, sizeof(*p->ctrl_iov));
+	if (!p->ctrl_iov)
+		goto fail;
+	ret = net_rx_create(&p->rx, cfg->fd, cfg->errors, cfg->max_size);
+	if (!ret)
+		ret = net_tx_create(&p->tx, cfg->fd, cfg->errors, cfg->max_size);
+	if (!ret && cfg->link_fd >= 0)
+		ret = watch(p, EPOLL_CTL_ADD, cfg->link_fd, EPOLLIN, EVENT_LINK);
+	if (!ret)
+		ret = worker_create(&p->worker, name, cfg->entry);
+	if (ret)
+		goto fail;
+	*out = p;
+	return 0;
+fail:
+	net_pair_free(p);
+	return ret;
+}
+
+void net_pair_free(struct net_pair *p)
+{
+	if (!p)
+		return;
+	worker_free(p->worker);
+	net_rx_free(p->rx);
+	net_tx_free(p->tx);
+	free(p->ctrl_iov);
+	if (p->epoll_fd >= 0)
+		close(p->epoll_fd);
+	free(p);
+}
+
+int net_pair_pin(struct net_pair *p, int cpu)
+{
+	return worker_pin(p->worker, cpu);
+}
+
+static int take_queue(struct net_pair *p, struct net_queue *q, enum net_pair_queue which,
+		      const struct virtio_queue *from, const struct net_pair_start *s)
+{
+	static const enum event kick[] = { EVENT_RX_KICK, EVENT_TX_KICK, EVENT_CTRL_KICK };
+
+	q->vq = from ? from->vq : NULL;
+	q->broken = false;
+	q->features = s->features;
+	q->transport = s->transport;
+	p->queue[which] = q->vq ? from : NULL;
+	if (!q->vq)
+		return 0;
+	q->irq = from->irq;
+	return watch(p, EPOLL_CTL_ADD, from->kick_fd, EPOLLIN | EPOLLET, kick[which]);
+}
+
+/* Any doorbell wakes the thread up. -1: the pair has no queue. */
+static int wake_fd(const struct net_pair *p)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(p->queue); i++)
+		if (p->queue[i])
+			return p->queue[i]->kick_fd;
+	return -1;
+}
+
+int net_pair_start(struct net_pair *p, const struct net_pair_start *s)
+{
+	int ret = take_queue(p, rx_queue(p), NET_PAIR_RX, s->rx, s);
+
+	if (!ret)
+		ret = take_queue(p, tx_queue(p), NET_PAIR_TX, s->tx, s);
+	if (!ret)
+		ret = take_queue(p, &p->ctrl, NET_PAIR_CTRL, s->ctrl, s);
+	if (ret || wake_fd(p) < 0)
+		return ret;
+	net_rx_reset(p->rx);
+	p->listening = p->starved = p->lost = false;
+	atomic_store(&p->active, s->active);
+	worker_start(p->worker, pair_main, p, wake_fd(p));
+	return 0;
+}
+
+static void unwatch(struct net_pair *p, int fd)
+{
+	epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void net_pair_stop(struct net_pair *p)
+{
+	worker_stop(p->worker);
+	for (unsigned int i = 0; i < ARRAY_SIZE(p->queue); i++) {
+		if (p->queue[i])
+			unwatch(p, p->queue[i]->kick_fd);
+		p->queue[i] = NULL;
+	}
+	if (p->listening)
+		unwatch(p, p->cfg.fd);
+	p->listening = false;
+	rx_queue(p)->vq = tx_queue(p)->vq = p->ctrl.vq = NULL;
+}
+
+void net_pair_set_active(struct net_pair *p, bool active)
+{
+	int fd = wake_fd(p);
+
+	atomic_store(&p->active, active);
+	if (fd >= 0)
+		eventfd_write(fd, 1);
+}
+
+void net_pair_stats(const struct net_pair *p, enum net_pair_queue which,
+		    void (*emit)(void *ctx, const char *key, uint64_t value), void *ctx)
+{
+	const struct net_queue *q = which == NET_PAIR_RX ? rx_queue(p) :
+				    which == NET_PAIR_TX ? tx_queue(p) : &p->ctrl;
+
+	emit(ctx, which == NET_PAIR_CTRL ? "commands" : "frames", counter_read(&q->stats.frames));
+	emit(ctx, "bytes", counter_read(&q->stats.bytes));
+	emit(ctx, "dropped", counter_read(&q->stats.dropped));
+	emit(ctx, "kicks", counter_read(&q->stats.kicks));
+	emit(ctx, "interrupts", counter_read(&q->stats.interrupts));
+}

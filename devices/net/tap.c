@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A tap made beforehand with or without multi_queue wants to be attached to
+ * in the same way, so with one pair both are tried.
+ *
+ * The state of the link comes through a netlink socket, which is only the
+ * bell: what is true is asked of the interface afterwards.
+ */
+#include "tap.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "net_backend.h"
+#include "util.h"
+#include "virtio_net_cfg.h"
+
+#define VNET_HDR_LEN 12
+
+/* Newer than the headers we build with. */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4	0x20
+#define TUN_F_USO6	0x40
+#endif
+
+struct tap {
+	struct net_backend be;
+	bool detached[NET_BACKEND_MAX_PAIRS];	/* control calls */
+};
+
+static struct tap *to_tap(struct net_backend *b)
+{
+	return container_of(b, struct tap, be);
+}
+
+static unsigned int to_tun_offloads(unsigned int offloads)
+{
+	static const struct {
+		unsigned int ours, tun;
+	} map[] = {
+		{ NET_OFFLOAD_CSUM, TUN_F_CSUM }, { NET_OFFLOAD_TSO4, TUN_F_TSO4 },
+		{ NET_OFFLOAD_TSO6, TUN_F_TSO6 }, { NET_OFFLOAD_ECN, TUN_F_TSO_ECN },
+		{ NET_OFFLOAD_USO4, TUN_F_USO4 }, { NET_OFFLOAD_USO6, TUN_F_USO6 },
+	};
+	unsigned int tun = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(map); i++)
+		if (offloads & map[i].ours)
+			tun |= map[i].tun;
+	return tun;
+}
+
+static int tap_set_offloads(struct net_backend *b, unsigned int offloads)
+{
+	if (ioctl(b->fd[0], TUNSETOFFLOAD, to_tun_offloads(offloads)))
+		return log_errno("set offloads of a tap");
+	return 0;
+}
+
+static int set_queue(struct tap *t, unsigned int i, bool attach)
+{
+	struct ifreq ifr = { .ifr_flags = attach ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE };
+
+	if (t->detached[i] == !attach)
+		return 0;
+	if (ioctl(t->be.fd[i], TUNSETQUEUE, &ifr))
+		return log_errno("%s queue %u of a tap", attach ? "attach" : "detach", i);
+	t->detached[i] = !attach;
+	return 0;
+}
+
+static int tap_set_pairs(struct net_backend *b, unsigned int n)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < b->nr_pairs && !ret; i++)
+		ret = set_queue(to_tap(b), i, i < n);
+	return ret;
+}
+
+static void drain(int fd)
+{
+	char buf[1024];
+	ssize_t n;
+
+	do
+		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC);
+	while (n > 0 || (n < 0 && (errno == EINTR || errno == ENOBUFS)));
+}
+
+/* The name is asked each time: an interface may be renamed. */
+static bool tap_link_is_up(struct net_backend *b)
+{
+	struct ifreq ifr = { 0 };
+
+	drain(b->link_fd);
+	if (ioctl(b->fd[0], TUNGETIFF, &ifr))
+		return false;
+	return !ioctl(b->link_fd, SIOCGIFFLAGS, &ifr) && ifr.ifr_flags & IFF_UP;
+}
+
+static void tap_free(struct net_backend *b)
+{
+	for (unsigned int i = 0; i < b->nr_pairs; i++)
+		if (b->fd[i] >= 0)
+			close(b->fd[i]);
+	if (b->link_fd >= 0)
+		close(b->link_fd);
+	free(to_tap(b));
+}
+
+static const struct net_backend_ops tap_ops = {
+	.set_offloads = tap_set_offloads,
+	.set_pairs = tap_set_pairs,
+	.link_is_up = tap_link_is_up,
+	.free = tap_free,
+};
+
+static int explain_attach(int err, const struct virtio_net_cfg *cfg, const char *name)
+{
+	switch (err) {
+	case EPERM:
+		return log_fail(-err, "%s: no permission for tap %s; as root: ip tuntap add dev %s "
+				"mode tap user $USER%s", name, cfg->tap, cfg->tap,
+				cfg->pairs > 1 ? " multi_queue" : "");
+	case EINVAL:
+		return log_fail(-err, "%s: %s is no tap%s; as root: ip tuntap add dev %s mode tap%s",
+				name, cfg->tap, cfg->pairs > 1 ? " with multi_queue" : "",
+				cfg->tap, cfg->pairs > 1 ? " multi_queue" : "");
+	case EBUSY:
+		return log_fail(-err, "%s: tap %s is in use by another program", name, cfg->tap);
+	case E2BIG:
+		return log_fail(-err, "%s: tap %s has no room for %u queues", name, cfg->tap,
+				cfg->pairs);
+	default:
+		return log_fail(-err, "%s: tap %s: %s", name, cfg->tap, strerror(err));
+	}
+}
+
+static int attach(int fd, const struct virtio_net_cfg *cfg, const char *name)
+{
+	struct ifreq ifr = { 0 };
+	short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+
+	if (!cfg->tap[0] || strlen(cfg->tap) >= sizeof(ifr.ifr_name))
+		return log_fail(-EINVAL, "%s: \"%s\" is no name of an interface", name, cfg->tap);
+	strcpy(ifr.ifr_name, cfg->tap);
+	ifr.ifr_flags = (short)(flags | (cfg->pairs > 1 ? IFF_MULTI_QUEUE : 0));
+	if (!ioctl(fd, TUNSETIFF, &ifr))
+		return 0;
+	if (errno == EINVAL && cfg->pairs == 1) {
+		ifr.ifr_flags = (short)(flags | IFF_MULTI_QUEUE);
+		if (!ioctl(fd, TUNSETIFF, &ifr))
+			return 0;
+	}
+	return explain_attach(errno, cfg, name);
+}
+
+static int open_queue(struct tap *t, unsigned int i, const struct virtio_net_cfg *cfg,
+		      const char *name)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return log_errno("%s: /dev/net/tun%s", name,
+				 errno == ENOENT || errno == ENODEV ? " (try: modprobe tun)" : "");
+	t->be.fd[i] = fd;
+	return attach(fd, cfg, name);
+}
+
+static int take_queue(struct tap *t, unsigned int i, const char *name)
+{
+	struct ifreq ifr = { 0 };
+	int fd = t->be.fd[i], flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || ioctl(fd, TUNGETIFF, &ifr) || !(ifr.ifr_flags & IFF_TAP) ||
+	    !(ifr.ifr_flags & IFF_VNET_HDR) || !(ifr.ifr_flags & IFF_NO_PI))
+		return log_fail(-EINVAL, "%s: fd %d is no queue of a tap with IFF_VNET_HDR and "
+				"IFF_NO_PI", name, fd);
+	if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK))
+		return log_errno("%s: fd %d", name, fd);
+	return 0;
+}
+
+static int set_header(int fd, const char *name)
+{
+	int len = VNET_HDR_LEN, little = 1;
+
+	if (ioctl(fd, TUNSETVNETHDRSZ, &len))
+		return log_errno("%s: header length of the tap", name);
+	if (BYTE_ORDER != LITTLE_ENDIAN && ioctl(fd, TUNSETVNETLE, &little))
+		return log_errno("%s: byte order of the tap", name);
+	return 0;
+}
+
+static void probe_offloads(struct tap *t)
+{
+	const unsigned int uso = NET_OFFLOAD_USO4 | NET_OFFLOAD_USO6;
+
+	t->be.offloads = NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 | NET_OFFLOAD_ECN;
+	if (!ioctl(t->be.fd[0], TUNSETOFFLOAD, to_tun_offloads(NET_OFFLOAD_CSUM | uso)))
+		t->be.offloads |= uso;
+}
+
+/* Without it the link counts as up for ever. */
+static void open_link(struct tap *t, const char *name)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd >= 0 && !bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		t->be.link_fd = fd;
+		return;
+	}
+	log_warn("%s: changes of the link will not be seen: %s", name, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+static int open_queues(struct tap *t, const struct virtio_net_cfg *cfg, const char *name)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < t->be.nr_pairs && !ret; i++) {
+		ret = cfg->nr_fds ? take_queue(t, i, name) : open_queue(t, i, cfg, name);
+		if (!ret)
+			ret = set_header(t->be.fd[i], name);
+	}
+	return ret;
+}
+
+static bool cfg_is_valid(const struct virtio_net_cfg *cfg)
+{
+	return cfg->pairs && cfg->pairs <= NET_BACKEND_MAX_PAIRS &&
+	       (cfg->nr_fds ? cfg->nr_fds == cfg->pairs : cfg->tap != NULL);
+}
+
+int tap_open(struct net_backend **out, const struct virtio_net_cfg *cfg, const char *name)
+{
+	struct tap *t;
+	int ret;
+
+	if (!cfg_is_valid(cfg))
+		return log_fail(-EINVAL, "%s: a tap and a descriptor for each pair are needed", name);
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	t->be = (struct net_backend){ .ops = &tap_ops, .nr_pairs = cfg->pairs, .link_fd = -1 };
+	for (unsigned int i = 0; i < t->be.nr_pairs; i++)
+		t->be.fd[i] = cfg->nr_fds ? cfg->fd[i] : -1;
+	ret = open_queues(t, cfg, name);
+	if (ret) {
+		tap_free(&t->be);
+		return ret;
+	}
+	probe_offloads(t);
+	open_link(t, name);
+	*out = &t->be;
+	return 0;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The device as the driver sees it: features, configuration space, which
+ * queue is what. Frames are the pairs' business (net_pair.c), commands are
+ * checked in net_ctrl.c and carried out here, on pair 0's thread.
+ *
+ * Queues: rx0 tx0 rx1 tx1 ... control; the control queue is number 2 if the
+ * driver did not take MQ, else the last one (virtio 1.2, 5.1.2).
+ */
+#include "virtio_net.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "net_ctrl.h"
+#include "net_hdr.h"
+#include "net_pair.h"
+#include "util.h"
+
+#define BIT(n) (1ull << (n))
+
+struct virtio_net {
+	struct virtio_dev dev;
+	struct net_backend *be;			/* set once */
+	unsigned int nr_pairs;			/* set once */
+	struct net_pair *pair[VIRTIO_NET_MAX_PAIRS];	/* set once */
+	struct virtio_net_config config;	/* set once; but for the next two */
+	atomic_uint_fast64_t mac;		/* any thread; first byte lowest */
+	atomic_bool link_up;			/* any thread */
+	uint64_t features;			/* start to stop: negotiated */
+	struct virtio_transport *transport;	/* start to stop */
+	unsigned int nr_started;		/* transport's lock: pairs that run */
+};
+
+static struct virtio_net *to_net(struct virtio_dev *dev)
+{
+	return container_of(dev, struct virtio_net, dev);
+}
+
+static uint64_t pack_mac(const uint8_t mac[6])
+{
+	uint64_t v = 0;
+
+	memcpy(&v, mac, 6);
+	return v;
+}
+
+static void virtio_net_read_config(struct virtio_dev *dev, uint32_t off, void *buf, uint32_t len)
+{
+	struct virtio_net *n = to_net(dev);
+	struct virtio_net_config c = n->config;
+	uint64_t mac = atomic_load(&n->mac);
+
+	memcpy(c.mac, &mac, sizeof(c.mac));
+	c.status = htole16(atomic_load(&n->link_up) ? VIRTIO_NET_S_LINK_UP : 0);
+	memcpy(buf, (const uint8_t *)&c + off, len);
+}
+
+static unsigned int to_offloads(uint64_t guest_features)
+{
+	static const struct {
+		unsigned int feature, offload;
+	} map[] = {
+		{ VIRTIO_NET_F_GUEST_CSUM, NET_OFFLOAD_CSUM },
+		{ VIRTIO_NET_F_GUEST_TSO4, NET_OFFLOAD_TSO4 },
+		{ VIRTIO_NET_F_GUEST_TSO6, NET_OFFLOAD_TSO6 },
+		{ VIRTIO_NET_F_GUEST_ECN, NET_OFFLOAD_ECN },
+		{ NET_F_GUEST_USO4, NET_OFFLOAD_USO4 },
+		{ NET_F_GUEST_USO6, NET_OFFLOAD_USO6 },
+	};
+	unsigned int offloads = 0;
+
+	if (!(guest_features & BIT(VIRTIO_NET_F_GUEST_CSUM)))
+		return 0;	/* the others need it: virtio 1.2, 5.1.3.1 */
+	for (unsigned int i = 0; i < ARRAY_SIZE(map); i++)
+		if (guest_features & BIT(map[i].feature))
+			offloads |= map[i].offload;
+	return offloads;
+}
+
+static int set_offloads(void *ctx, uint64_t guest_features)
+{
+	struct virtio_net *n = ctx;
+
+	if (!n->be->ops->set_offloads)
+		return 0;
+	return n->be->ops->set_offloads(n->be, to_offloads(guest_features));
+}
+
+static int set_backend_pairs(struct virtio_net *n, unsigned int nr)
+{
+	return n->be->ops->set_pairs ? n->be->ops->set_pairs(n->be, nr) : 0;
+}
+
+/* Pairs leave before and join after the backend does, so none reads a detached queue. */
+static int set_pairs(void *ctx, unsigned int nr)
+{
+	struct virtio_net *n = ctx;
+	int ret;
+
+	for (unsigned int i = nr; i < n->nr_started; i++)
+		net_pair_set_active(n->pair[i], false);
+	ret = set_backend_pairs(n, nr);
+	for (unsigned int i = 0; i < MIN(nr, n->nr_started) && !ret; i++)
+		net_pair_set_active(n->pair[i], true);
+	return ret;
+}
+
+static int set_mac(void *ctx, const uint8_t mac[6])
+{
+	struct virtio_net *n = ctx;
+
+	atomic_store(&n->mac, pack_mac(mac));
+	return 0;
+}
+
+static uint8_t virtio_net_control(void *ctx, const uint8_t *cmd, uint32_t len)
+{
+	static const struct net_ctrl_ops ops = {
+		.set_pairs = set_pairs, .set_mac = set_mac, .set_offloads = set_offloads,
+	};
+	struct virtio_net *n = ctx;
+	struct net_ctrl c = { .ops = &ops, .ctx = n, .features = n->features,
+			      .max_pairs = n->nr_pairs };
+
+	return net_ctrl_handle(&c, cmd, len);
+}
+
+static bool ask_link(struct virtio_net *n)
+{
+	return n->be->link_fd < 0 || n->be->ops->link_is_up(n->be);
+}
+
+static void virtio_net_link_event(void *ctx, bool down)
+{
+	struct virtio_net *n = ctx;
+	bool up = !down && ask_link(n);
+
+	if (atomic_exchange(&n->link_up, up) == up)
+		return;
+	log_info("%s: link is %s", n->dev.errors.name, up ? "up" : "down");
+	virtio_config_changed(n->transport);
+}
+
+static const struct net_pair_ops pair_ops = {
+	.control = virtio_net_control,
+	.link_event = virtio_net_link_event,
+};
+
+static int start_pair(struct virtio_net *n, unsigned int i, const struct virtio_start *s)
+{
+	bool mq = s->features & BIT(VIRTIO_NET_F_MQ);
+	unsigned int ctrl = mq ? 2 * n->nr_pairs : 2;
+	bool has_ctrl = s->features & BIT(VIRTIO_NET_F_CTRL_VQ) && !i;
+	struct net_pair_start ps = {
+		.rx = &s->queue[2 * i],
+		.tx = &s->queue[2 * i + 1],
+		.ctrl = has_ctrl ? &s->queue[ctrl] : NULL,
+		.transport = s->transport,
+		.features = s->features,
+		.active = !i,
+	};
+
+	return net_pair_start(n->pair[i], &ps);
+}
+
+static void virtio_net_stop(struct virtio_dev *dev)
+{
+	struct virtio_net *n = to_net(dev);
+
+	/* Pair 0 goes first: it commands the others. */
+	for (unsigned int i = 0; i < n->nr_started; i++)
+		net_pair_stop(n->pair[i]);
+	n->nr_started = 0;
+	set_backend_pairs(n, 1);
+	atomic_store(&n->mac, pack_mac(n->config.mac));
+}
+
+/* One pair is in use until the driver asks for more (virtio 1.2, 5.1.6.5.5). */
+static int virtio_net_start(struct virtio_dev *dev, const struct virtio_start *s)
+{
+	struct virtio_net *n = to_net(dev);
+	unsigned int nr = s->features & BIT(VIRTIO_NET_F_MQ) ? n->nr_pairs : 1;
+	int ret;
+
+	n->features = s->features;
+	n->transport = s->transport;
+	atomic_store(&n->link_up, ask_link(n));
+	ret = set_offloads(n, s->features);
+	if (!ret)
+		ret = set_backend_pairs(n, 1);
+	/* Backwards: pair 0, which commands the others, runs when they do. */
+	n->nr_started = nr;
+	for (unsigned int i = nr; i-- && !ret; )
+		ret = start_pair(n, i, s);
+	if (ret)
+		virtio_net_stop(dev);
+	return ret;
+}
+
+static void virtio_net_free(struct virtio_dev *dev)
+{
+	struct virtio_net *n = to_net(dev);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(n->pair); i++)
+		net_pair_free(n->pair[i]);
+	n->be->ops->free(n->be);
+	free(n);
+}
+
+static void virtio_net_queue_stats(struct virtio_dev *dev, unsigned int queue,
+				   void (*emit)(void *ctx, const char *key, uint64_t value),
+				   void *ctx)
+{
+	struct virtio_net *n = to_net(dev);
+
+	if (queue == 2 * n->nr_pairs)
+		net_pair_stats(n->pair[0], NET_PAIR_CTRL, emit, ctx);
+	else
+		net_pair_stats(n->pair[queue / 2], queue % 2 ? NET_PAIR_TX : NET_PAIR_RX, emit, ctx);
+}
+
+static const struct virtio_dev_ops virtio_net_ops = {
+	.read_config = virtio_net_read_config,
+	.start = virtio_net_start,
+	.stop = virtio_net_stop,
+	.free = virtio_net_free,
+	.queue_stats = virtio_net_queue_stats,
+};
+
+static uint64_t offload_features(unsigned int offloads)
+{
+	uint64_t f = 0;
+
+	if (offloads & NET_OFFLOAD_CSUM)
+		f |= BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |
+		     BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+	if (offloads & NET_OFFLOAD_TSO4)
+		f |= BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO4);
+	if (offloads & NET_OFFLOAD_TSO6)
+		f |= BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_GUEST_TSO6);
+	if (offloads & NET_OFFLOAD_ECN)
+		f |= BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_GUEST_ECN);
+	if (offloads & NET_OFFLOAD_USO4 && offloads & NET_OFFLOAD_USO6)
+		f |= BIT(NET_F_HOST_USO) | BIT(NET_F_GUEST_USO4) | BIT(NET_F_GUEST_USO6);
+	return f;
+}
+
+static uint64_t offered_features(const struct virtio_net_cfg *cfg, const struct net_backend *be)
+{
+	uint64_t f = BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) |
+		     BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_CTRL_VQ) |
+		     BIT(VIRTIO_NET_F_CTRL_RX) | BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
+		     BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_RING_F_INDIRECT_DESC);
+
+	if (cfg->pairs > 1)
+		f |= BIT(VIRTIO_NET_F_MQ);
+	if (cfg->mtu)
+		f |= BIT(VIRTIO_NET_F_MTU);
+	return f | offload_features(be->offloads);
+}
+
+static int choose_mac(uint8_t mac[6], const struct virtio_net_cfg *cfg)
+{
+	if (cfg->has_mac) {
+		memcpy(mac, cfg->mac, 6);
+		return 0;
+	}
+	if (getrandom(mac, 6, 0) != 6)
+		return log_errno("random MAC address");
+	mac[0] = (uint8_t)((mac[0] & ~1) | 2);	/* unicast, locally administered */
+	return 0;
+}
+
+static int create_pairs(struct virtio_net *n, const struct virtio_net_cfg *cfg)
+{
+	char name[32];
+	int ret = 0;
+
+	for (unsigned int i = 0; i < cfg->pairs && !ret; i++) {
+		struct net_pair_cfg pc = {
+			.fd = n->be->fd[i], .link_fd = i ? -1 : n->be->link_fd,
+			.max_size = cfg->queue_size, .errors = &n->dev.errors,
+			.ops = &pair_ops, .ctx = n, .entry = cfg->entry,
+		};
+
+		snprintf(name, sizeof(name), "%.9s-p%u", n->dev.errors.name, i);
+		ret = net_pair_create(&n->pair[i], &pc, name);
+		if (!ret && cfg->nr_cpus)
+			ret = net_pair_pin(n->pair[i], cfg->cpus[i % cfg->nr_cpus]);
+	}
+	return ret;
+}
+
+static bool cfg_is_valid(const struct virtio_net_cfg *cfg, const struct net_backend *be)
+{
+	return cfg->pairs && cfg->pairs <= VIRTIO_NET_MAX_PAIRS && cfg->pairs <= be->nr_pairs &&
+	       cfg->queue_size >= VIRTIO_NET_MIN_SIZE && cfg->queue_size <= VIRTQ_MAX_SIZE &&
+	       !(cfg->queue_size & (cfg->queue_size - 1));
+}
+
+static int init(struct virtio_net *n, const struct virtio_net_cfg *cfg, const char *name)
+{
+	n->dev.ops = &virtio_net_ops;
+	n->dev.device_id = VIRTIO_ID_NET;
+	n->dev.nr_queues = (uint16_t)(2 * cfg->pairs + 1);
+	n->dev.queue_size_max = cfg->queue_size;
+	n->dev.config_len = offsetof(struct virtio_net_config, speed);
+	n->dev.features = offered_features(cfg, n->be);
+	guest_errors_init(&n->dev.errors, name);
+	n->nr_pairs = cfg->pairs;
+	n->config.max_virtqueue_pairs = htole16(cfg->pairs);
+	n->config.mtu = htole16(cfg->mtu);
+	atomic_store(&n->link_up, ask_link(n));
+	return choose_mac(n->config.mac, cfg);
+}
+
+int virtio_net_create(struct virtio_dev **out, const struct virtio_net_cfg *cfg,
+		      struct net_backend *be, const char *name)
+{
+	struct virtio_net *n = cfg_is_valid(cfg, be) ? calloc(1, sizeof(*n)) : NULL;
+	int ret;
+
+	if (!n) {
+		ret = cfg_is_valid(cfg, be) ? -ENOMEM : -EINVAL;
+		be->ops->free(be);
+		return ret;
+	}
+	n->be = be;
+	ret = init(n, cfg, name);
+	if (!ret)
+		ret = create_pairs(n, cfg);
+	if (ret) {
+		virtio_net_free(&n->dev);
+		return ret;
+	}
+	atomic_store(&n->mac, pack_mac(n->config.mac));
+	*out = &n->dev;
+	return 0;
+}

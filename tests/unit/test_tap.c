@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Needs /dev/net/tun and the right to make interfaces: root in a network namespace of its own. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net_backend.h"
+#include "runner.h"
+#include "tap.h"
+#include "util.h"
+#include "virtio_net_cfg.h"
+
+#define SKIP 77
+
+static struct virtio_net_cfg cfg;
+static struct net_backend *be;
+static int ctl;		/* any socket, for interface ioctls */
+
+static void setup(void)
+{
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	ctl = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cfg = (struct virtio_net_cfg)VIRTIO_NET_CFG_DEFAULT;
+	cfg.tap = "test0";
+	be = NULL;
+}
+
+static void teardown(void)
+{
+	if (be)
+		be->ops->free(be);
+	close(ctl);
+}
+
+static int open_it(void)
+{
+	return tap_open(&be, &cfg, "net0");
+}
+
+/* A persistent interface, as "ip tuntap add" makes it. */
+static void make_tap(short flags)
+{
+	struct ifreq ifr = { .ifr_flags = (short)(flags | IFF_NO_PI) };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	strcpy(ifr.ifr_name, cfg.tap);
+	ck_assert_int_eq(ioctl(fd, TUNSETIFF, &ifr), 0);
+	ck_assert_int_eq(ioctl(fd, TUNSETPERSIST, 1), 0);
+	close(fd);
+}
+
+static void set_up(bool up)
+{
+	struct ifreq ifr = { .ifr_flags = up ? IFF_UP : 0 };
+
+	strcpy(ifr.ifr_name, cfg.tap);
+	ck_assert_int_eq(ioctl(ctl, SIOCSIFFLAGS, &ifr), 0);
+}
+
+START_TEST(an_interface_is_made_with_all_offloads_of_a_tap)
+{
+	unsigned int need = NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6;
+
+	ck_assert_int_eq(open_it(), 0);
+	ck_assert_uint_eq(be->offloads & need, need);
+	ck_assert_int_eq(be->ops->set_offloads(be, be->offloads), 0);
+	ck_assert_int_eq(be->ops->set_offloads(be, 0), 0);
+}
+END_TEST
+
+static const short tap_kinds[] = { IFF_TAP, IFF_TAP | IFF_MULTI_QUEUE,
+				   IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR };
+
+START_TEST(one_pair_attaches_to_a_tap_of_either_kind)
+{
+	make_tap(tap_kinds[_i]);
+	ck_assert_int_eq(open_it(), 0);
+}
+END_TEST
+
+START_TEST(several_pairs_attach_to_a_multi_queue_tap)
+{
+	make_tap(IFF_TAP | IFF_MULTI_QUEUE);
+	cfg.pairs = 4;
+	ck_assert_int_eq(open_it(), 0);
+	for (unsigned int n = 4; n; n--)
+		ck_assert_int_eq(be->ops->set_pairs(be, n), 0);
+	ck_assert_int_eq(be->ops->set_pairs(be, 4), 0);
+}
+END_TEST
+
+START_TEST(several_pairs_on_a_plain_tap_are_refused)
+{
+	make_tap(IFF_TAP);
+	cfg.pairs = 2;
+	ck_assert_int_eq(open_it(), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_tun_interface_is_refused)
+{
+	make_tap(IFF_TUN);
+	ck_assert_int_eq(open_it(), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_tap_in_use_is_refused)
+{
+	struct net_backend *other;
+
+	ck_assert_int_eq(open_it(), 0);
+	ck_assert_int_eq(tap_open(&other, &cfg, "net1"), -EBUSY);
+}
+END_TEST
+
+static const char *const bad_names[] = { "", "a_name_that_is_too_long" };
+
+START_TEST(names_that_no_interface_can_have_are_refused)
+{
+	cfg.tap = bad_names[_i];
+	ck_assert_int_eq(open_it(), -EINVAL);
+}
+END_TEST
+
+START_TEST(the_link_follows_the_interface)
+{
+	struct pollfd p;
+
+	ck_assert_int_eq(open_it(), 0);
+	p = (struct pollfd){ .fd = be->link_fd, .events = POLLIN };
+	ck_assert(!be->ops->link_is_up(be));
+	set_up(true);
+	ck_assert_int_eq(poll(&p, 1, 1000), 1);
+	ck_assert(be->ops->link_is_up(be));
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	set_up(false);
+	ck_assert_int_eq(poll(&p, 1, 1000), 1);
+	ck_assert(!be->ops->link_is_up(be));
+}
+END_TEST
+
+START_TEST(a_passed_descriptor_is_used)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+
+	cfg.fd[0] = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	strcpy(ifr.ifr_name, "test0");
+	ck_assert_int_eq(ioctl(cfg.fd[0], TUNSETIFF, &ifr), 0);
+	cfg.nr_fds = 1;
+	cfg.tap = NULL;
+	ck_assert_int_eq(open_it(), 0);
+	ck_assert_int_eq(be->fd[0], cfg.fd[0]);
+	ck_assert(fcntl(be->fd[0], F_GETFL) & O_NONBLOCK);
+}
+END_TEST
+
+START_TEST(a_passed_descriptor_that_is_no_tap_is_refused)
+{
+	cfg.fd[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	cfg.nr_fds = 1;
+	ck_assert_int_eq(open_it(), -EINVAL);
+}
+END_TEST
+
+/* A raw socket on the interface sees what the "guest" sends. */
+static int sniff(void)
+{
+	struct ifreq ifr = { 0 };
+	struct sockaddr_ll addr = { .sll_family = AF_PACKET, .sll_protocol = htons(0x88b5) };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(0x88b5));
+
+	strcpy(ifr.ifr_name, cfg.tap);
+	ck_assert_int_eq(ioctl(ctl, SIOCGIFINDEX, &ifr), 0);
+	addr.sll_ifindex = ifr.ifr_ifindex;
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+START_TEST(frames_go_both_ways_behind_a_12_byte_header)
+{
+	uint8_t frame[12 + 64] = { 0 }, got[2048];
+	struct pollfd p;
+	int fd, on;
+
+	ck_assert_int_eq(open_it(), 0);
+	set_up(true);
+	fd = sniff();
+	on = 1;
+	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
+	memset(frame + 12, 0xff, 12);
+	frame[24] = 0x88;
+	frame[25] = 0xb5;
+	ck_assert_int_eq(write(be->fd[0], frame, sizeof(frame)), sizeof(frame));
+	ck_assert_int_eq(read(fd, got, sizeof(got)), 64);
+	ck_assert_mem_eq(got, frame + 12, 64);
+	ck_assert_int_eq(write(fd, frame + 12, 64), 64);
+	p = (struct pollfd){ .fd = be->fd[0], .events = POLLIN };
+	for (;;) {	/* the host's own chatter (IPv6) comes too */
+		ck_assert_int_eq(poll(&p, 1, 2000), 1);
+		if (read(p.fd, got, sizeof(got)) == 76 && got[24] == 0x88 && got[25] == 0xb5)
+			break;
+	}
+	close(fd);
+}
+END_TEST
+
+static void skip_without_tun(void)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || geteuid() != 0) {
+		puts("no /dev/net/tun or not root: skipped");
+		exit(SKIP);
+	}
+	close(fd);
+}
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("tap");
+	TCase *tc = tcase_create("all");
+
+	skip_without_tun();
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, an_interface_is_made_with_all_offloads_of_a_tap);
+	tcase_add_loop_test(tc, one_pair_attaches_to_a_tap_of_either_kind, 0,
+			    ARRAY_SIZE(tap_kinds));
+	tcase_add_test(tc, several_pairs_attach_to_a_multi_queue_tap);
+	tcase_add_test(tc, several_pairs_on_a_plain_tap_are_refused);
+	tcase_add_test(tc, a_tun_interface_is_refused);
+	tcase_add_test(tc, a_tap_in_use_is_refused);
+	tcase_add_loop_test(tc, names_that_no_interface_can_have_are_refused, 0,
+			    ARRAY_SIZE(bad_names));
+	tcase_add_test(tc, the_link_follows_the_interface);
+	tcase_add_test(tc, a_passed_descriptor_is_used);
+	tcase_add_test(tc, a_passed_descriptor_that_is_no_tap_is_refused);
+	tcase_add_test(tc, frames_go_both_ways_behind_a_12_byte_header);
+	suite_add_tcase(s, tc);
+	return s;
+}

@@ -54,7 +54,7 @@ static void setup(void)
 {
 	memset(&job, 0, sizeof(job));
 	job.fd = eventfd(0, EFD_CLOEXEC);
-	ck_assert_int_eq(worker_create(&job.worker, "test-worker"), 0);
+	ck_assert_int_eq(worker_create(&job.worker, "test-worker", NULL), 0);
 }
 
 static void teardown(void)
@@ -171,7 +171,7 @@ START_TEST(the_thread_bears_the_name_cut_to_15_characters)
 {
 	struct worker *parked = job.worker;
 
-	ck_assert_int_eq(worker_create(&job.worker, "a-name-of-many-characters"), 0);
+	ck_assert_int_eq(worker_create(&job.worker, "a-name-of-many-characters", NULL), 0);
 	start();
 	wait_until_running();
 	worker_free(job.worker);
@@ -248,9 +248,47 @@ START_TEST(workers_come_and_go_without_leaving_threads)
 	for (int i = 0; i < 100; i++) {
 		struct worker *w;
 
-		ck_assert_int_eq(worker_create(&w, "brief"), 0);
+		ck_assert_int_eq(worker_create(&w, "brief", NULL), 0);
 		worker_free(w);
 	}
+	ck_assert_uint_eq(nr_threads(), before);
+}
+END_TEST
+
+static pthread_t entered_by;
+
+static int note_thread(const struct worker_entry *e)
+{
+	(void)e;
+	entered_by = pthread_self();
+	return 0;
+}
+
+static int refuse_entry(const struct worker_entry *e)
+{
+	(void)e;
+	return -EPERM;
+}
+
+START_TEST(an_entry_has_run_on_the_new_thread_when_create_returns)
+{
+	const struct worker_entry entry = { note_thread };
+	struct worker *w;
+
+	entered_by = pthread_self();
+	ck_assert_int_eq(worker_create(&w, "enters", &entry), 0);
+	ck_assert(!pthread_equal(entered_by, pthread_self()));
+	worker_free(w);
+}
+END_TEST
+
+START_TEST(a_refused_entry_leaves_no_thread)
+{
+	const struct worker_entry entry = { refuse_entry };
+	unsigned int before = nr_threads();
+	struct worker *w;
+
+	ck_assert_int_eq(worker_create(&w, "refused", &entry), -EPERM);
 	ck_assert_uint_eq(nr_threads(), before);
 }
 END_TEST
@@ -308,6 +346,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, creating_a_worker_leaves_the_callers_signals_alone);
 	tcase_add_test(tc, a_pinned_worker_runs_on_that_cpu);
 	tcase_add_loop_test(tc, a_cpu_that_is_not_there_is_refused, 0, ARRAY_SIZE(no_cpu));
+	tcase_add_test(tc, an_entry_has_run_on_the_new_thread_when_create_returns);
+	tcase_add_test(tc, a_refused_entry_leaves_no_thread);
 	tcase_add_test(tc, workers_come_and_go_without_leaving_threads);
 	tcase_add_test(tc, a_stop_comes_through_a_storm_of_doorbells);
 	suite_add_tcase(s, tc);

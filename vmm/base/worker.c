@@ -29,9 +29,30 @@ struct worker {
 	void *arg;			/* lock */
 	int wake_fd;			/* the starter's */
 	bool exiting;			/* lock */
+	const struct worker_entry *entry;	/* lock; until entered */
+	int enter_result;		/* lock; 1: not entered yet */
 	atomic_bool stopping;
 	char name[16];			/* set once */
 };
+
+static void worker_enter_locked(struct worker *w)
+{
+	w->enter_result = w->entry ? w->entry->enter(w->entry) : 0;
+	w->exiting = w->enter_result != 0;
+	pthread_cond_broadcast(&w->changed);
+}
+
+static int worker_wait_entered(struct worker *w)
+{
+	int ret;
+
+	pthread_mutex_lock(&w->lock);
+	while (w->enter_result > 0)
+		pthread_cond_wait(&w->changed, &w->lock);
+	ret = w->enter_result;
+	pthread_mutex_unlock(&w->lock);
+	return ret;
+}
 
 static void *worker_main(void *opaque)
 {
@@ -39,6 +60,7 @@ static void *worker_main(void *opaque)
 
 	pthread_setname_np(pthread_self(), w->name);
 	pthread_mutex_lock(&w->lock);
+	worker_enter_locked(w);
 	for (;;) {
 		while (!w->fn && !w->exiting)
 			pthread_cond_wait(&w->changed, &w->lock);
@@ -71,7 +93,7 @@ static int worker_spawn(struct worker *w)
 	return -err;
 }
 
-int worker_create(struct worker **out, const char *name)
+int worker_create(struct worker **out, const char *name, const struct worker_entry *entry)
 {
 	struct worker *w = calloc(1, sizeof(*w));
 	int ret;
@@ -80,12 +102,19 @@ int worker_create(struct worker **out, const char *name)
 		return -ENOMEM;
 	snprintf(w->name, sizeof(w->name), "%s", name);
 	w->wake_fd = -1;
+	w->entry = entry;
+	w->enter_result = 1;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);
 	ret = worker_spawn(w);
 	if (ret) {
 		free(w);
 		return log_fail(ret, "%s: start a thread: %s", name, strerror(-ret));
+	}
+	ret = entry ? worker_wait_entered(w) : 0;
+	if (ret) {
+		worker_free(w);
+		return ret;
 	}
 	*out = w;
 	return 0;

@@ -13,8 +13,16 @@
 
 struct worker;
 
-/* The name shows in ps and is cut to 15 characters. Returns 0 or -errno. */
-int worker_create(struct worker **out, const char *name);
+/* What a thread does before anything else, such as giving up rights. */
+struct worker_entry {
+	int (*enter)(const struct worker_entry *e);	/* 0 or -errno, logged */
+};
+
+/*
+ * The name shows in ps and is cut to 15 characters. entry (NULL: none) is
+ * borrowed for the call. Returns 0 or -errno, also what entry returned.
+ */
+int worker_create(struct worker **out, const char *name, const struct worker_entry *entry);
 
 /* NULL is allowed; stops first if it still runs. */
 void worker_free(struct worker *w);

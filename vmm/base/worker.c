@@ -38,7 +38,7 @@ struct worker {
 static void worker_enter_locked(struct worker *w)
 {
 	w->enter_result = w->entry ? w->entry->enter(w->entry) : 0;
-	w->exiting = w->enter_result != 0;
+	w->exiting |= w->enter_result != 0;
 	pthread_cond_broadcast(&w->changed);
 }
 

@@ -98,6 +98,7 @@ static void from(void (*step)(void))
 	unsigned int i;
 
 	for (i = 0; i < 2 && !check_failed(); i++) {
+		EXPECT(vdev_reset(dev));
 		step();
 		RETURN_IF_FAILED();
 		EXPECT(vdev_reset(dev));

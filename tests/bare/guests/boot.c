@@ -30,7 +30,7 @@ static void memory_map_has_all_of_the_ram(void)
 			ram += e[i].size;
 	}
 	EXPECT(ram <= option_number("ram", 16) << 20);
-	EXPECT(ram >= (option_number("ram", 16) << 20) - (384 << 10));
+	EXPECT(ram >= (option_number("ram", 16) << 20) - (512 << 10));
 }
 
 static void rsdp_has_its_signature_and_checksum(void)

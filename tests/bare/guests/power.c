@@ -11,6 +11,7 @@
 #define SLP_EN (1u << 5)
 #define SLP_TYP_S5 (5u << 2)
 #define I8042_PULSE_RESET 0xfe
+#define END_MS 500	/* other CPUs and threads have to end too */
 
 static void the_machine_ends(void)
 {
@@ -32,6 +33,7 @@ static void the_machine_ends(void)
 	} else if (option_is("how", "debug")) {
 		guest_exit(7);
 	}
+	delay_ms(END_MS);
 	check_fail("still alive");
 }
 

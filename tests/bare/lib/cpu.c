@@ -160,6 +160,8 @@ static void cpu_init_local(void)
 
 	__asm__ volatile("lidt %0" : : "m"(ptr));
 	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE);
+	if (option_number("x2apic", 0) && !lapic_use_x2apic())
+		check_abort("there is no x2APIC");
 	lapic_write(LAPIC_SVR, SVR_ENABLE | VEC_SPURIOUS);
 	lapic_write(LAPIC_TIMER_DIV, TIMER_DIV_16);
 	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED | TIMER_PERIODIC);

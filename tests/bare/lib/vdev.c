@@ -86,6 +86,7 @@ void vdev_reset_all(void)
 		devices[i].queue_size = 0;
 		if (!vdev_reset(&devices[i]))
 			check_abort("device %u does not reset", i);
+		ioapic_mask(devices[i].gsi);
 	}
 	irq_counts_clear();
 }

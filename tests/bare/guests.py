@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which guests run, on which machine, and how each has to end."""
+
+import dataclasses
+import os
+import struct
+
+SECTORS = 2048
+DEBUG_EXIT = 16         # the monitor's exit status for 0 failures
+TWO_DISKS = ("queues=4,serial=bare-disk", "queues=2")
+
+
+@dataclasses.dataclass
+class Guest:
+    """One run: a program, the monitor's options, the guest's own (append) and the outcome."""
+
+    name: str
+    program: str = ""
+    disks: tuple = ()           # a disk's options behind path=; each is made of numbered sectors
+    args: tuple = ()
+    append: str = ""
+    cpus: int = 1
+    memory: int = 16
+    status: int = -1            # expected; -1: through the debug port, without failures
+    after: str = ""             # "unchanged", "blk": what the first disk looks like afterwards
+    signal_at: str = ""         # a line of output at which the monitor gets SIGTERM
+    tap: bool = False           # needs a network of its own, with a tap
+    seconds: float = 20
+
+    def __post_init__(self):
+        self.program = self.program or self.name
+
+
+def two(name, **kw):
+    return Guest(name, disks=kw.pop("disks", TWO_DISKS), **kw)
+
+
+def variant(name, program, **kw):
+    return two(name, program=program, **kw)
+
+
+CONFORMANCE = [
+    two("registers"), two("vectors"), two("mask"), two("refuse"), two("reset"), two("notify"),
+    two("smp", cpus=2),
+    variant("vectors-x2apic", "vectors", append="x2apic=1"),
+    variant("smp-x2apic", "smp", cpus=2, append="x2apic=1"),
+]
+
+POWER = [Guest(f"power-{how}", "power", append=f"how={how}", status=status)
+         for how, status in (("sleep", 0), ("reset", 0), ("i8042", 0), ("triple", 3),
+                             ("debug", DEBUG_EXIT + 7))]
+POWER += [Guest(f"power-{how}-sigterm", "power", append=f"how={how}", status=0, signal_at=line)
+          for how, line in (("halt", "halted"), ("spin", "spinning"))]
+
+GUESTS = CONFORMANCE + POWER + [
+    Guest("boot"),
+    Guest("boot-4-cpus", "boot", cpus=4, memory=64, append="ram=64"),
+    two("blk", after="blk"),
+    variant("blk-threads", "blk", after="blk",
+            disks=("queues=4,serial=bare-disk,aio=threads", "queues=2")),
+    variant("blk-writethrough", "blk", after="blk",
+            disks=("queues=4,serial=bare-disk,cache=writethrough",)),
+    variant("blk-line", "blk", after="blk", args=("--irq", "single")),
+    two("readonly", disks=("queues=2,readonly=on",), after="unchanged"),
+    two("shared", args=("--irq", "shared")),
+    variant("mask-shared", "mask", args=("--irq", "shared")),
+    variant("reset-shared", "reset", args=("--irq", "shared")),
+    two("line"),
+    variant("line-single", "line", args=("--irq", "single"), append="irq=single"),
+    variant("line-15-disks", "line", disks=("queues=2",) * 15, args=("--irq", "single"),
+            append="irq=single"),
+    two("transport"),
+    variant("transport-single", "transport", args=("--irq", "single")),
+    two("hostile_ring"),
+    variant("hostile_ring-threads", "hostile_ring", disks=("queues=2,aio=threads", "queues=2")),
+    two("hostile_blk"),
+    variant("hostile_blk-threads", "hostile_blk", disks=("queues=2,aio=threads", "queues=2")),
+    two("hostile_smp", cpus=2),
+    variant("hostile_smp-threads", "hostile_smp", cpus=2,
+            disks=("queues=2,aio=threads", "queues=2")),
+    Guest("net", tap=True, args=("--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
+    Guest("net-line", "net", tap=True, args=("--irq", "single", "--net",
+                                             "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
+    two("hostile_net", tap=True, args=("--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
+]
+
+
+def sector(number):
+    """What lib/blk.c makes of a number."""
+    return struct.pack("<64Q", *(number ^ i << 56 for i in range(64)))
+
+
+def make_disk(path):
+    with open(path, "wb") as f:
+        f.write(b"".join(sector(n) for n in range(SECTORS)))
+
+
+def complement(number):
+    return ~number & 0xffffffffffffff
+
+
+def disk_complaint(path, after):
+    """None, or what is wrong with a disk after the run."""
+    with open(path, "rb") as f:
+        data = f.read()
+    if len(data) != SECTORS * 512:
+        return f"the file has {len(data)} bytes now"
+    changed = range(64, 96) if after == "blk" else range(0)
+    for n in range(SECTORS):
+        want = sector(complement(n) if n in changed else n)
+        if data[512 * n:512 * (n + 1)] != want:
+            return f"sector {n} is not what it should be"
+    return None
+
+
+
+def program_path(directory, guest):
+    return os.path.join(directory, guest.program + ".elf")

@@ -51,7 +51,7 @@ static int note_step(const struct loader_file *f, const uint8_t *buf, uint64_t l
 	memcpy(&n, buf + *pos, sizeof(n));
 	desc = align_up(name + n.n_namesz, align);
 	end = desc + n.n_descsz;
-	if (name + n.n_namesz > len || end > len)
+	if (end > len)
 		return note_bad(f, "one reaches beyond its segment");
 	*pos = align_up(end, align);
 	if (n.n_type != XEN_ELFNOTE_PHYS32_ENTRY || n.n_namesz != sizeof(xen_name) ||

@@ -203,6 +203,22 @@ START_TEST(more_cpus_than_an_mp_table_takes_need_acpi)
 }
 END_TEST
 
+static const struct {
+	enum fw_describe describe;
+	const char *text;
+} too_large[] = {
+	{ FW_DESCRIBE_ACPI, "ACPI tables: more than 128 KiB" },
+	{ FW_DESCRIBE_FDT, "device tree: more than 428 KiB" },
+};
+
+START_TEST(tables_that_do_not_fit_are_refused)
+{
+	d.nr_cpus = 20000;
+	d.describe = too_large[_i].describe;
+	check_refused(-ENOSPC, too_large[_i].text);
+}
+END_TEST
+
 START_TEST(less_than_a_mebibyte_of_ram_is_refused)
 {
 	guest_mem_free(mem);
@@ -250,6 +266,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, a_command_line_fits_whole_or_is_refused, 0, ARRAY_SIZE(lines));
 	tcase_add_test(tc, more_devices_than_the_command_line_takes_are_refused);
 	tcase_add_test(tc, more_cpus_than_an_mp_table_takes_need_acpi);
+	tcase_add_loop_test(tc, tables_that_do_not_fit_are_refused, 0, ARRAY_SIZE(too_large));
 	tcase_add_test(tc, less_than_a_mebibyte_of_ram_is_refused);
 	tcase_add_test(tc, the_tables_lie_in_reserved_memory);
 	tcase_add_test(tc, gdt_and_page_tables_stay_the_architectures);

@@ -72,6 +72,17 @@ START_TEST(without_tables_ram_is_whole)
 }
 END_TEST
 
+START_TEST(tables_outside_of_ram_take_nothing_from_it)
+{
+	d.nr_ram = 1;
+	d.ram[0].len = 0x9c000;		/* ends inside the tables */
+	bootparams_build(&bp, &d, &cfg);
+
+	ck_assert_uint_eq(bp.e820_entries, 1);
+	check_e820(0, 0, 0x9c000, 1);
+}
+END_TEST
+
 START_TEST(an_elf_kernel_gets_a_header_of_its_own)
 {
 	bootparams_build(&bp, &d, &cfg);
@@ -161,6 +172,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_machine_below_the_hole_has_no_high_entry);
 	tcase_add_test(tc, ram_that_ends_with_the_tables_leaves_no_empty_entry);
 	tcase_add_test(tc, without_tables_ram_is_whole);
+	tcase_add_test(tc, tables_outside_of_ram_take_nothing_from_it);
 	tcase_add_test(tc, an_elf_kernel_gets_a_header_of_its_own);
 	tcase_add_test(tc, a_bzimages_header_is_kept_but_for_what_a_loader_fills_in);
 	tcase_add_test(tc, command_line_initrd_and_tables_are_told);

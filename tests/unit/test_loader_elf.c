@@ -174,6 +174,18 @@ START_TEST(a_file_cut_at_any_byte_is_refused)
 }
 END_TEST
 
+/* There is RAM, but not on the map that the kernel is entered with. */
+START_TEST(a_kernel_above_4_gib_is_refused)
+{
+	guest_mem_free(mem);
+	ck_assert_int_eq(guest_mem_create(&mem, MIB(16), MIB(8), LAYOUT_HOLE_END, GUEST_MEM_ANON),
+			 0);
+	memset(guest_mem_ptr(mem, 0, LAYOUT_HIGH_RAM), 0x77, LAYOUT_HIGH_RAM);
+	elf_image_phdr(&img, 0)->p_paddr = LAYOUT_HOLE_END;
+	check_refused(LOADER_ENTRY_AUTO, "no guest RAM");
+}
+END_TEST
+
 START_TEST(no_segment_to_load_is_refused)
 {
 	elf_image_phdr(&img, 0)->p_type = PT_NULL;
@@ -380,6 +392,7 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, a_bad_header_field_is_refused, 0, ARRAY_SIZE(bad_fields));
 	tcase_add_test(tc, a_file_cut_at_any_byte_is_refused);
+	tcase_add_test(tc, a_kernel_above_4_gib_is_refused);
 	tcase_add_test(tc, no_segment_to_load_is_refused);
 	tcase_add_test(tc, an_empty_segment_is_passed_over);
 	tcase_add_test(tc, segments_that_touch_are_taken);

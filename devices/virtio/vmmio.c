@@ -84,7 +84,8 @@ static void stop_queues(struct vmmio *t)
 		t->dev->ops->stop(t->dev);
 	t->started = false;
 	for (unsigned int q = 0; q < t->dev->nr_queues; q++)
-		virtq_stop(t->vq[q]);
+		if (t->vq[q])		/* NULL: creation failed half-way */
+			virtq_stop(t->vq[q]);
 }
 
 /* virtio 1.2, 2.4: back to the initial state, whatever went before. */

@@ -78,10 +78,29 @@ static void drain_kicks(struct vmmio *t)
 	}
 }
 
+static const struct msi_message *message_of(const struct vmmio *t, const struct virtio_irq *irq)
+{
+	return &t->msi.vector[irq->vector].msg;
+}
+
+/* Guests reset their devices as they shut down; the counters should still tell how they ran. */
+static void remember_mode(struct vmmio *t)
+{
+	bool msi = t->msi.enabled;
+
+	t->stats.irq_mode = msi ? "msi" : "line";
+	t->stats.nr_vectors = msi ? t->msi.nr_used : 0;
+	t->tp.config_irq.last_data = msi ? message_of(t, &t->tp.config_irq)->data : 0;
+	for (unsigned int q = 0; q < t->dev->nr_queues; q++)
+		t->irq[q].last_data = msi ? message_of(t, &t->irq[q])->data : 0;
+}
+
 static void stop_queues(struct vmmio *t)
 {
-	if (t->started)
+	if (t->started) {
 		t->dev->ops->stop(t->dev);
+		remember_mode(t);
+	}
 	t->started = false;
 	for (unsigned int q = 0; q < t->dev->nr_queues; q++)
 		if (t->vq[q])		/* NULL: creation failed half-way */
@@ -456,6 +475,7 @@ int vmmio_create(struct vmmio **out, struct virtio_dev *dev, const struct guest_
 	t->sink = sink;
 	t->doorbells = doorbells && sink->nr_vectors;
 	t->tp.config_irq.t = t;
+	t->stats.irq_mode = "none";
 	for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++)
 		t->kick_fd[q] = -1;
 	vmmio_msi_init(&t->msi, sink, &dev->errors);
@@ -495,10 +515,10 @@ void vmmio_free(struct vmmio *t)
 void vmmio_stats(struct vmmio *t, struct vmmio_stats *s)
 {
 	pthread_mutex_lock(&t->lock);
+	if (t->started)
+		remember_mode(t);
 	*s = t->stats;
 	s->guest_errors = atomic_load(&t->dev->errors.count);
-	s->irq_mode = t->msi.enabled ? "msi" : "line";
-	s->nr_vectors = t->msi.enabled ? t->msi.nr_used : 0;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -507,11 +527,13 @@ void vmmio_irq_stats(struct vmmio *t, unsigned int q, struct vmmio_irq_stats *s)
 	const struct virtio_irq *irq = q < t->dev->nr_queues ? &t->irq[q] : &t->tp.config_irq;
 
 	pthread_mutex_lock(&t->lock);
+	if (t->started)
+		remember_mode(t);
 	*s = (struct vmmio_irq_stats){
 		.signals = atomic_load(&irq->signals),
 		.suppressed = atomic_load(&irq->suppressed),
-		.vector = t->msi.enabled ? irq->vector : 0,
-		.message_data = t->msi.enabled ? t->msi.vector[irq->vector].msg.data : 0,
+		.vector = irq->vector,
+		.message_data = irq->last_data,
 	};
 	pthread_mutex_unlock(&t->lock);
 }

@@ -52,8 +52,8 @@ struct vmmio_stats {
 	uint64_t notify_writes;				/* of these: kicks without ioeventfd */
 	uint64_t resets;
 	uint64_t guest_errors;
-	const char *irq_mode;				/* "msi" or "line" */
-	unsigned int nr_vectors;			/* in use; 0 in line mode */
+	const char *irq_mode;		/* while it ran last: "msi", "line"; "none": never */
+	unsigned int nr_vectors;	/* likewise: in use; 0 in line mode */
 };
 
 void vmmio_stats(struct vmmio *t, struct vmmio_stats *s);

@@ -12,6 +12,7 @@
 struct virtio_irq {
 	struct vmmio *t;			/* set once */
 	uint16_t vector;			/* set at DRIVER_OK */
+	uint32_t last_data;			/* transport's lock: message at the last stop */
 	atomic_uint_fast64_t signals;		/* any thread */
 	atomic_uint_fast64_t suppressed;	/* any thread */
 };

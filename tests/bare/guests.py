@@ -24,7 +24,9 @@ class Guest:
     status: int = -1            # expected; -1: through the debug port, without failures
     after: str = ""             # "unchanged", "blk": what the first disk looks like afterwards
     signal_at: str = ""         # a line of output at which the monitor gets SIGTERM
+    check: str = ""             # the only one that runs
     tap: bool = False           # needs a network of its own, with a tap
+    flap: bool = False          # ... which goes down and up a few times
     seconds: float = 20
 
     def __post_init__(self):
@@ -81,6 +83,9 @@ GUESTS = CONFORMANCE + POWER + [
     Guest("net", tap=True, args=("--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
     Guest("net-line", "net", tap=True, args=("--irq", "single", "--net",
                                              "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
+    Guest("net-link", "net", tap=True, flap=True, append="flap=1",
+          check="a_link_change_is_a_configuration_change",
+          args=("--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
     two("hostile_net", tap=True, args=("--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
 ]
 

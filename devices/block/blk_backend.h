@@ -22,6 +22,8 @@ struct blk_backend_ops {
 		      bool stable);
 	/* Makes every write that completed before it stable. Once failed, it fails for ever. */
 	int (*flush)(struct blk_backend *b);
+	/* Tells of a flush done by other means (io_uring). Returns what to report of it. */
+	int (*flushed)(struct blk_backend *b, int result);
 	/* A hint; success even if the host cannot. */
 	int (*discard)(struct blk_backend *b, uint64_t off, uint64_t len);
 	/* unmap: the space may be given back */
@@ -37,10 +39,8 @@ struct blk_backend {	/* set once */
 	uint32_t optimal_io_size;	/* bytes; 0: not known */
 	bool readonly;
 	bool direct;			/* the page cache is left out */
-	int fd;				/* for io_uring; the backend's */
+	bool async_reads, async_writes;	/* io_uring can do them without a thread of its own */
+	int fd;				/* for io_uring; the backend's. -1: none */
 };
-
-/* The outcome of a flush done by other means (io_uring); returns what to report. */
-int blk_backend_flushed(struct blk_backend *b, int result);
 
 #endif

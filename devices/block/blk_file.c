@@ -74,7 +74,7 @@ static int blk_file_writev(struct blk_backend *b, struct iovec *iov, int nr_iov,
 	return 0;
 }
 
-int blk_backend_flushed(struct blk_backend *b, int result)
+static int blk_file_flushed(struct blk_backend *b, int result)
 {
 	struct blk_file *f = to_file(b);
 	int none = 0;
@@ -94,7 +94,7 @@ static int blk_file_flush(struct blk_backend *b)
 	do
 		ret = fdatasync(b->fd) ? -errno : 0;
 	while (ret == -EINTR);
-	return blk_backend_flushed(b, ret);
+	return blk_file_flushed(b, ret);
 }
 
 static int file_fallocate(struct blk_backend *b, int mode, uint64_t off, uint64_t len)
@@ -166,6 +166,7 @@ static const struct blk_backend_ops blk_file_ops = {
 	.readv = blk_file_readv,
 	.writev = blk_file_writev,
 	.flush = blk_file_flush,
+	.flushed = blk_file_flushed,
 	.discard = blk_file_discard,
 	.write_zeroes = blk_file_write_zeroes,
 	.free = blk_file_free,
@@ -224,6 +225,22 @@ static uint32_t direct_block_size(int fd)
 		size = SECTOR;
 	free(buf);
 	return size;
+}
+
+/*
+ * Where the kernel cannot try a transfer without waiting (tmpfs, for one),
+ * io_uring hands it to a thread, which costs more than doing it here. Writes
+ * to the page cache it hands over on most file systems.
+ */
+static void probe_async(struct blk_backend *b)
+{
+	uint8_t *buf = aligned_alloc(PAGE, PAGE);
+	struct iovec iov = { buf, b->block_size };
+	ssize_t n = buf ? preadv2(b->fd, &iov, 1, 0, RWF_NOWAIT) : -1;
+
+	b->async_reads = n > 0 || (buf && n < 0 && errno == EAGAIN);
+	b->async_writes = b->async_reads && b->direct;
+	free(buf);
 }
 
 static void probe_file(struct blk_file *f, const struct stat *st)
@@ -294,6 +311,7 @@ int blk_file_open(struct blk_backend **out, const struct blk_file_cfg *cfg, cons
 		ret = lock_image(f->be.fd, &c, name);
 	if (ret)
 		goto fail;
+	probe_async(&f->be);
 	*out = &f->be;
 	return 0;
 fail:

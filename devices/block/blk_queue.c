@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "blk_queue_priv.h"
+#include "blk_uring.h"
 #include "util.h"
 
 #define BATCH 32
@@ -166,7 +167,7 @@ static bool serve_batch(struct blk_queue *q)
 	return taken != BLK_TAKEN_NONE || n > 1;
 }
 
-static uint64_t now_ns(void)
+uint64_t blk_queue_now_ns(void)
 {
 	struct timespec ts;
 
@@ -181,16 +182,16 @@ static bool poll_ring(struct blk_queue *q)
 
 	if (!q->poll_ns)
 		return false;
-	deadline = now_ns() + q->poll_ns;
+	deadline = blk_queue_now_ns() + q->poll_ns;
 	do
 		if (serve_batch(q))
 			return true;
-	while (!q->broken && !worker_stopping(q->worker) && now_ns() < deadline);
+	while (!q->broken && !worker_stopping(q->worker) && blk_queue_now_ns() < deadline);
 	return false;
 }
 
 /* Polling pays if the request would have come within the longest window allowed. */
-static void adapt_polling(struct blk_queue *q, uint64_t slept_ns)
+void blk_queue_adapt_polling(struct blk_queue *q, uint64_t slept_ns)
 {
 	uint64_t max = q->disk->poll_us * 1000ull;
 
@@ -213,12 +214,12 @@ static void read_kick(int fd)
 /* Waits for a doorbell. Wakes up for worker_stop() too. */
 static void wait_for_kick(struct blk_queue *q)
 {
-	uint64_t start = q->disk->poll_us ? now_ns() : 0;
+	uint64_t start = q->disk->poll_us ? blk_queue_now_ns() : 0;
 
 	read_kick(q->kick_fd);
 	counter_add(&q->stats.kicks, 1);
 	if (q->disk->poll_us)
-		adapt_polling(q, now_ns() - start);
+		blk_queue_adapt_polling(q, blk_queue_now_ns() - start);
 }
 
 /*
@@ -246,7 +247,7 @@ static void run_plain(void *arg)
 }
 
 int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *name,
-		     uint16_t size)
+		     uint16_t size, bool *uring)
 {
 	struct blk_queue *q = calloc(1, sizeof(*q) + size * sizeof(q->iov[0]));
 	int ret;
@@ -255,9 +256,11 @@ int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *
 		return -ENOMEM;
 	q->disk = disk;
 	q->max_iov = size;
+	if (*uring && blk_uring_create(&q->uring, q))
+		*uring = false;
 	ret = worker_create(&q->worker, name, disk->entry);
 	if (ret) {
-		free(q);
+		blk_queue_free(q);
 		return ret;
 	}
 	*out = q;
@@ -269,6 +272,7 @@ void blk_queue_free(struct blk_queue *q)
 	if (!q)
 		return;
 	worker_free(q->worker);
+	blk_uring_free(q->uring);
 	free(q);
 }
 
@@ -286,7 +290,7 @@ void blk_queue_start(struct blk_queue *q, const struct virtio_queue *vq,
 	q->transport = t;
 	q->broken = false;
 	q->poll_ns = 0;
-	worker_start(q->worker, run_plain, q, q->kick_fd);
+	worker_start(q->worker, q->uring ? blk_uring_run : run_plain, q, q->kick_fd);
 }
 
 void blk_queue_stop(struct blk_queue *q)

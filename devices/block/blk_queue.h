@@ -32,9 +32,12 @@ struct blk_disk {
 	atomic_bool stable_writes;	/* transport's lock: a completed write is on stable storage */
 };
 
-/* disk is borrowed; size is the largest ring; name is the thread's. */
+/*
+ * disk is borrowed; size is the largest ring; name is the thread's. uring: use
+ * io_uring if the host lets us; *uring is cleared if it does not.
+ */
 int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *name,
-		     uint16_t size);
+		     uint16_t size, bool *uring);
 void blk_queue_free(struct blk_queue *q);	/* NULL is allowed */
 
 /* Runs the queue's thread on one host CPU. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A disk queue's insides, shared by its engines (blk_queue.c, blk_queue_uring.c). */
+/* A disk queue's insides, shared by its engines (blk_queue.c, blk_uring.c). */
 #ifndef MIMSY_BLK_QUEUE_PRIV_H
 #define MIMSY_BLK_QUEUE_PRIV_H
 
@@ -10,6 +10,7 @@
 struct blk_queue {
 	struct blk_disk *disk;			/* set once */
 	struct worker *worker;			/* set once */
+	struct blk_uring *uring;		/* set once; NULL: the plain engine */
 	struct virtq *vq;			/* start to stop */
 	int kick_fd;				/* start to stop */
 	struct virtio_irq *irq;			/* start to stop */
@@ -24,6 +25,10 @@ struct blk_queue {
 	} stats;
 	struct iovec iov[];			/* worker: the request being taken apart */
 };
+
+/* Adaptive polling: the time is about to be spent, or was spent, asleep. */
+uint64_t blk_queue_now_ns(void);
+void blk_queue_adapt_polling(struct blk_queue *q, uint64_t slept_ns);
 
 enum blk_taken {
 	BLK_TAKEN_NONE,		/* the ring is empty or broken */

@@ -163,15 +163,22 @@ static void fill_config(struct virtio_blk_config *c, const struct virtio_blk_cfg
 
 static int create_queues(struct virtio_blk *b, const struct virtio_blk_cfg *cfg)
 {
+	bool wanted = cfg->aio != VIRTIO_BLK_AIO_THREADS && b->disk.backend->fd >= 0;
+	bool uring = wanted;
 	char name[32];
 	int ret = 0;
 
 	for (unsigned int i = 0; i < cfg->queues && !ret; i++) {
 		snprintf(name, sizeof(name), "%.9s-q%u", b->dev.errors.name, i);
-		ret = blk_queue_create(&b->queue[i], &b->disk, name, cfg->queue_size);
+		ret = blk_queue_create(&b->queue[i], &b->disk, name, cfg->queue_size, &uring);
 		if (!ret && cfg->nr_cpus)
 			ret = blk_queue_pin(b->queue[i], cfg->cpus[i % cfg->nr_cpus]);
 	}
+	if (wanted && !uring && cfg->aio == VIRTIO_BLK_AIO_IO_URING)
+		log_warn("%s: no io_uring (Linux 5.17 or later, permitted) on this host; "
+			 "requests are done one by one", b->dev.errors.name);
+	else if (wanted && !uring)
+		log_info("%s: no io_uring on this host", b->dev.errors.name);
 	return ret;
 }
 

@@ -23,16 +23,28 @@ static struct virtio_dev *dev;
 static int image;		/* our own descriptor of the disk's file */
 static struct virtio_blk_cfg cfg;
 
+/* The engines differ in what they do with an image in memory and with one on a disk. */
+static enum { PLAIN, URING_IN_MEMORY, URING_ON_DISK } engine;
+
+static int make_image(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (engine == URING_ON_DISK)
+		return open(tmp ? tmp : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	return memfd_create("disk", MFD_CLOEXEC);
+}
+
 static void open_image(void)
 {
-	image = memfd_create("disk", MFD_CLOEXEC);
+	image = make_image();
 	ck_assert_int_ge(image, 0);
 	ck_assert_int_eq(ftruncate(image, DISK_LEN), 0);
 	cfg = (struct virtio_blk_cfg)VIRTIO_BLK_CFG_DEFAULT;
 	cfg.file.path = "memory";
 	cfg.file.fd = dup(image);
 	cfg.queue_size = RING;
-	cfg.aio = VIRTIO_BLK_AIO_THREADS;
+	cfg.aio = engine == PLAIN ? VIRTIO_BLK_AIO_THREADS : VIRTIO_BLK_AIO_IO_URING;
 	strcpy(cfg.serial, "serial-0");
 }
 
@@ -654,10 +666,29 @@ START_TEST(reads_work_with_and_without_each_ring_feature)
 }
 END_TEST
 
-static TCase *tcase(Suite *s, const char *name, void (*before)(void))
+static void choose_plain(void)
+{
+	engine = PLAIN;
+}
+
+static void choose_uring_in_memory(void)
+{
+	engine = URING_IN_MEMORY;
+}
+
+static void choose_uring_on_disk(void)
+{
+	engine = URING_ON_DISK;
+}
+
+static void (*const choose[])(void) = { choose_plain, choose_uring_in_memory,
+					choose_uring_on_disk };
+
+static TCase *tcase(Suite *s, const char *name, unsigned int which, void (*before)(void))
 {
 	TCase *tc = tcase_create(name);
 
+	tcase_add_checked_fixture(tc, choose[which], NULL);
 	if (before)
 		tcase_add_checked_fixture(tc, before, teardown);
 	tcase_set_timeout(tc, 60);
@@ -665,9 +696,9 @@ static TCase *tcase(Suite *s, const char *name, void (*before)(void))
 	return tc;
 }
 
-static void add_requests(Suite *s)
+static void add_requests(Suite *s, unsigned int which)
 {
-	TCase *tc = tcase(s, "requests", setup);
+	TCase *tc = tcase(s, "requests", which, setup);
 
 	tcase_add_test(tc, a_read_returns_what_is_in_the_image);
 	tcase_add_test(tc, a_write_lands_in_the_image);
@@ -683,31 +714,31 @@ static void add_requests(Suite *s)
 	tcase_add_test(tc, a_masked_queue_gets_no_signal);
 }
 
-static void add_life(Suite *s)
+static void add_life(Suite *s, unsigned int which)
 {
-	TCase *tc = tcase(s, "life", setup);
+	TCase *tc = tcase(s, "life", which, setup);
 
 	tcase_add_test(tc, a_request_without_status_byte_asks_for_a_reset);
 	tcase_add_test(tc, a_device_works_again_after_a_broken_ring_and_a_reset);
 	tcase_add_test(tc, stop_answers_what_was_made_available_before);
 	tcase_add_test(tc, a_thousand_stops_and_starts_with_requests_in_flight_work);
 	tcase_add_test(tc, a_reset_restores_the_cache_mode);
-	tc = tcase(s, "two queues", setup_two_queues);
+	tc = tcase(s, "two queues", which, setup_two_queues);
 	tcase_add_test(tc, queues_work_independently);
 	tcase_add_test(tc, a_broken_ring_asks_for_a_reset_and_stops_that_queue_only);
-	tc = tcase(s, "two queues, stopped", setup_two_stopped);
+	tc = tcase(s, "two queues, stopped", which, setup_two_stopped);
 	tcase_add_test(tc, a_queue_the_driver_left_out_is_not_run);
 	tcase_add_test(tc, the_configuration_space_describes_the_disk);
-	tc = tcase(s, "stopped", setup_stopped);
+	tc = tcase(s, "stopped", which, setup_stopped);
 	tcase_add_test(tc, only_the_cache_mode_of_the_configuration_can_be_written);
 	tcase_add_loop_test(tc, reads_work_with_and_without_each_ring_feature, 0, 3);
-	tc = tcase(s, "polling", setup_polling);
+	tc = tcase(s, "polling", which, setup_polling);
 	tcase_add_test(tc, a_polling_queue_answers_without_kicks);
 }
 
 static void add_cache(Suite *s)
 {
-	TCase *tc = tcase(s, "cache modes and errors", NULL);
+	TCase *tc = tcase(s, "cache modes and errors", PLAIN, NULL);
 
 	tcase_add_test(tc, a_writeback_disk_leaves_writes_to_the_next_flush);
 	tcase_add_test(tc, without_the_flush_feature_writes_are_stable_when_they_complete);
@@ -724,8 +755,10 @@ Suite *test_suite(void)
 {
 	Suite *s = suite_create("virtio_blk");
 
-	add_requests(s);
-	add_life(s);
+	for (unsigned int i = 0; i < ARRAY_SIZE(choose); i++) {
+		add_requests(s, i);
+		add_life(s, i);
+	}
 	add_cache(s);
 	return s;
 }

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Doorbell, transfers and interrupt are all entries of one ring, so a lone
+ * request costs two system calls: one that submits the transfer and waits for
+ * it, one that submits the interrupt and waits for the next doorbell.
+ *
+ * The doorbell is a multishot poll: its eventfd is never read. The interrupt
+ * is a write to an eventfd of the transport, which tells nothing when it
+ * succeeds. Guest memory is not registered with the kernel, because that would
+ * pin, and thus allocate, all of it.
+ *
+ * Transfers that the kernel would pass on to a thread of its own (see
+ * probe_async() in blk_file.c) are done here, on the queue's own thread.
+ *
+ * The ring is restricted to the operations above: a monitor taken over through
+ * it could not open a file.
+ */
+#include "blk_uring.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <linux/virtio_blk.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "blk_queue_priv.h"
+#include "iov.h"
+#include "util.h"
+
+#define MAX_SLOTS	128u	/* requests in flight; more wait in the guest's ring */
+#define INLINE_IOV	8u
+#define DISK_FILE	0	/* index among the registered files */
+
+/* What a completion is for, if not a slot. */
+#define TAG_KICK	(1ull << 32)
+#define TAG_QUIET	(2ull << 32)
+
+struct slot {
+	struct iovec *iov;		/* what is left to transfer */
+	unsigned int nr_iov;
+	uint32_t left;			/* bytes */
+	uint16_t head;
+	uint16_t next_free;
+	struct iovec small[INLINE_IOV];
+	struct blk_req req;
+};
+
+struct blk_uring {	/* the worker's, but for what create sets */
+	struct blk_queue *q;
+	struct io_uring ring;
+	bool ring_made;
+	unsigned int nr_slots;		/* set once */
+	unsigned int nr_free, first_free;
+	bool kick_armed;
+	bool look;			/* there may be requests in the guest's ring */
+	bool drained;			/* there were none left, and doorbells are off */
+	struct slot *slot;		/* nr_slots */
+	struct iovec *large;		/* max_iov for each slot; hardly ever touched */
+};
+
+static const uint64_t one = 1;
+
+/* There is room: a turn of the loop uses nr_slots + 4 entries at most. */
+static struct io_uring_sqe *get_sqe(struct blk_uring *u, uint64_t tag)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+	if (!sqe) {
+		io_uring_submit(&u->ring);
+		sqe = io_uring_get_sqe(&u->ring);
+	}
+	sqe->user_data = tag;
+	return sqe;
+}
+
+/* The prep helpers clear the entry, its tag included. */
+static void finish_sqe(struct io_uring_sqe *sqe, uint64_t tag, unsigned int flags)
+{
+	sqe->user_data = tag;
+	sqe->flags |= (uint8_t)flags;
+}
+
+static void arm_kick(struct blk_uring *u)
+{
+	struct io_uring_sqe *sqe = get_sqe(u, TAG_KICK);
+
+	io_uring_prep_poll_multishot(sqe, u->q->kick_fd, POLLIN);
+	finish_sqe(sqe, TAG_KICK, 0);
+	u->kick_armed = true;
+}
+
+static void disarm_kick(struct blk_uring *u)
+{
+	struct io_uring_sqe *sqe = get_sqe(u, TAG_QUIET);
+
+	io_uring_prep_poll_remove(sqe, TAG_KICK);
+	finish_sqe(sqe, TAG_QUIET, IOSQE_CQE_SKIP_SUCCESS);
+}
+
+/* Shows the driver what was completed; the signal goes with the next submission. */
+static void publish(struct blk_uring *u)
+{
+	struct io_uring_sqe *sqe;
+	int fd;
+
+	if (!virtq_publish(u->q->vq))
+		return;
+	counter_add(&u->q->stats.interrupts, 1);
+	fd = virtio_irq_begin(u->q->irq);
+	if (fd < 0)
+		return;
+	sqe = get_sqe(u, TAG_QUIET);
+	io_uring_prep_write(sqe, fd, &one, sizeof(one), 0);
+	finish_sqe(sqe, TAG_QUIET, IOSQE_CQE_SKIP_SUCCESS);
+}
+
+static struct slot *slot_get(struct blk_uring *u)
+{
+	struct slot *s = &u->slot[u->first_free];
+
+	u->first_free = s->next_free;
+	u->nr_free--;
+	return s;
+}
+
+/* The last one given back is the next one taken: its memory is in the cache. */
+static void slot_put(struct blk_uring *u, struct slot *s)
+{
+	s->next_free = (uint16_t)u->first_free;
+	u->first_free = (unsigned int)(s - u->slot);
+	u->nr_free++;
+}
+
+static unsigned int nr_inflight(const struct blk_uring *u)
+{
+	return u->nr_slots - u->nr_free;
+}
+
+/* The request's list moves from the common array to the slot. */
+static void slot_keep_iov(struct blk_uring *u, struct slot *s)
+{
+	size_t idx = (size_t)(s - u->slot);
+	unsigned int n = (unsigned int)s->req.nr_iov;
+
+	s->iov = n <= INLINE_IOV ? s->small : u->large + idx * u->q->max_iov;
+	memcpy(s->iov, s->req.iov, n * sizeof(*s->iov));
+	s->nr_iov = n;
+	s->left = s->req.data_len;
+}
+
+static void submit_transfer(struct blk_uring *u, struct slot *s)
+{
+	bool write = s->req.type == VIRTIO_BLK_T_OUT;
+	uint64_t tag = (uint64_t)(s - u->slot);
+	uint64_t off = s->req.sector * BLK_SECTOR + (s->req.data_len - s->left);
+	struct io_uring_sqe *sqe = get_sqe(u, tag);
+
+	if (write && s->nr_iov == 1)
+		io_uring_prep_write(sqe, DISK_FILE, s->iov->iov_base,
+				    (unsigned int)s->iov->iov_len, off);
+	else if (write)
+		io_uring_prep_writev(sqe, DISK_FILE, s->iov, s->nr_iov, off);
+	else if (s->nr_iov == 1)
+		io_uring_prep_read(sqe, DISK_FILE, s->iov->iov_base,
+				   (unsigned int)s->iov->iov_len, off);
+	else
+		io_uring_prep_readv(sqe, DISK_FILE, s->iov, s->nr_iov, off);
+	if (write && atomic_load(&u->q->disk->stable_writes))
+		sqe->rw_flags = RWF_DSYNC;
+	finish_sqe(sqe, tag, IOSQE_FIXED_FILE);
+}
+
+static void submit_flush(struct blk_uring *u, struct slot *s)
+{
+	uint64_t tag = (uint64_t)(s - u->slot);
+	struct io_uring_sqe *sqe = get_sqe(u, tag);
+
+	io_uring_prep_fsync(sqe, DISK_FILE, IORING_FSYNC_DATASYNC);
+	finish_sqe(sqe, tag, IOSQE_FIXED_FILE);
+}
+
+static void complete(struct blk_uring *u, struct slot *s, int result)
+{
+	blk_queue_complete(u->q, &s->req, s->head, result);
+	slot_put(u, s);
+}
+
+/* true: the ring does it. A flush that is to fail, or to do nothing, is done here. */
+static bool goes_to_ring(struct blk_uring *u, const struct slot *s)
+{
+	struct blk_backend *be = u->q->disk->backend;
+
+	switch (s->req.type) {
+	case VIRTIO_BLK_T_IN:
+		return be->async_reads;
+	case VIRTIO_BLK_T_OUT:
+		return be->async_writes || atomic_load(&u->q->disk->stable_writes);
+	case VIRTIO_BLK_T_FLUSH:
+		return !u->q->disk->ignore_flush && !be->ops->flushed(be, 0);
+	default:
+		return false;
+	}
+}
+
+static void start_request(struct blk_uring *u, struct slot *s)
+{
+	if (!goes_to_ring(u, s)) {
+		complete(u, s, blk_queue_execute(u->q, &s->req));
+	} else if (s->req.type == VIRTIO_BLK_T_FLUSH) {
+		submit_flush(u, s);
+	} else {
+		slot_keep_iov(u, s);
+		submit_transfer(u, s);
+	}
+}
+
+/* Takes one request. false: there is none, or no slot for it. */
+static bool take_one(struct blk_uring *u)
+{
+	enum blk_taken taken;
+	struct slot *s;
+
+	if (!u->nr_free)
+		return false;
+	s = slot_get(u);
+	taken = blk_queue_take(u->q, &s->req, &s->head, u->q->iov);
+	if (taken == BLK_TAKEN_TODO)
+		start_request(u, s);
+	else
+		slot_put(u, s);
+	return taken != BLK_TAKEN_NONE;
+}
+
+/* Takes what is there, at most a ring of it, with doorbells off. */
+static void take_requests(struct blk_uring *u)
+{
+	unsigned int n = 0, max = virtq_size(u->q->vq);
+
+	virtq_disable_kick(u->q->vq);
+	while (n < max && take_one(u))
+		n++;
+	u->look = n == max;
+	u->drained = n < max && u->nr_free;
+}
+
+/* The rest of a transfer that was cut short goes back into the ring. */
+static bool transfer_goes_on(struct blk_uring *u, struct slot *s, int result)
+{
+	if (s->req.type == VIRTIO_BLK_T_FLUSH || !(result > 0 || result == -EINTR ||
+						   result == -EAGAIN))
+		return false;
+	if (result > 0) {
+		iov_take(&s->iov, &s->nr_iov, NULL, (size_t)result);
+		s->left -= (uint32_t)result;
+	}
+	if (!s->left)
+		return false;
+	submit_transfer(u, s);
+	return true;
+}
+
+static void handle_slot(struct blk_uring *u, struct slot *s, int result)
+{
+	struct blk_backend *be = u->q->disk->backend;
+
+	if (transfer_goes_on(u, s, result))
+		return;
+	if (s->req.type == VIRTIO_BLK_T_FLUSH)
+		result = be->ops->flushed(be, result);
+	else if (result >= 0)
+		result = s->left ? -EIO : 0;	/* 0 bytes: the image was truncated */
+	complete(u, s, result);
+	if (u->nr_free == 1)
+		u->look = true;		/* it had come to a halt for want of slots */
+}
+
+static void handle_kick(struct blk_uring *u, const struct io_uring_cqe *cqe)
+{
+	u->kick_armed = cqe->flags & IORING_CQE_F_MORE;
+	if (cqe->res == -ECANCELED)
+		return;
+	counter_add(&u->q->stats.kicks, 1);
+	u->look = true;
+}
+
+static void handle_completions(struct blk_uring *u)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int head, n = 0;
+
+	io_uring_for_each_cqe(&u->ring, head, cqe) {
+		if (cqe->user_data == TAG_KICK)
+			handle_kick(u, cqe);
+		else if (cqe->user_data < u->nr_slots)
+			handle_slot(u, &u->slot[cqe->user_data], cqe->res);
+		n++;
+	}
+	io_uring_cq_advance(&u->ring, n);
+}
+
+/*
+ * Looks at both rings for a while before doorbells are turned on. The
+ * completions of what is in flight take a system call to be seen.
+ */
+static void poll_rings(struct blk_uring *u)
+{
+	uint64_t deadline = blk_queue_now_ns() + u->q->poll_ns;
+
+	virtq_disable_kick(u->q->vq);
+	io_uring_submit(&u->ring);	/* the interrupt does not wait for us */
+	while (!u->look && !io_uring_cq_ready(&u->ring) && !worker_stopping(u->q->worker) &&
+	       blk_queue_now_ns() < deadline) {
+		u->look = take_one(u);
+		if (nr_inflight(u))
+			io_uring_submit_and_get_events(&u->ring);
+	}
+	u->drained = true;
+}
+
+/* Asks for doorbells before the thread sleeps, unless more came meanwhile. */
+static void settle(struct blk_uring *u)
+{
+	if (u->q->poll_ns && !u->look && !u->q->broken)
+		poll_rings(u);
+	if (!u->drained || u->look || u->q->broken || io_uring_cq_ready(&u->ring))
+		return;
+	u->look = virtq_enable_kick(u->q->vq);
+	u->drained = false;
+}
+
+static void wait_for_events(struct blk_uring *u)
+{
+	uint64_t start = u->q->disk->poll_us ? blk_queue_now_ns() : 0;
+	bool asleep = !u->look && !io_uring_cq_ready(&u->ring);
+
+	io_uring_submit_and_wait(&u->ring, asleep ? 1 : 0);
+	if (u->q->disk->poll_us && asleep)
+		blk_queue_adapt_polling(u->q, blk_queue_now_ns() - start);
+}
+
+/*
+ * After "stopping" was seen: requests made available before are served, all in
+ * flight are waited for, and the doorbell's poll is taken back.
+ */
+static void wind_down(struct blk_uring *u)
+{
+	unsigned int turns = 1 + virtq_size(u->q->vq) / u->nr_slots;
+
+	u->look = true;
+	while ((turns && u->look) || nr_inflight(u)) {
+		if (turns && u->look) {
+			turns--;
+			take_requests(u);
+		}
+		publish(u);
+		io_uring_submit_and_wait(&u->ring, nr_inflight(u) ? 1 : 0);
+		handle_completions(u);
+	}
+	publish(u);
+	if (u->kick_armed)
+		disarm_kick(u);
+	do {
+		io_uring_submit_and_wait(&u->ring, u->kick_armed ? 1 : 0);
+		handle_completions(u);
+	} while (u->kick_armed);
+}
+
+void blk_uring_run(void *arg)
+{
+	struct blk_queue *q = arg;
+	struct blk_uring *u = q->uring;
+
+	u->look = true;
+	while (!worker_stopping(q->worker)) {
+		if (!u->kick_armed)
+			arm_kick(u);
+		if (u->look)
+			take_requests(u);
+		publish(u);
+		settle(u);
+		wait_for_events(u);
+		handle_completions(u);
+	}
+	wind_down(u);
+}
+
+/* liburing 2.3 declares helpers for these, but its library does not export them. */
+static int ring_register(struct io_uring *ring, unsigned int op, void *arg, unsigned int nr)
+{
+	return syscall(SYS_io_uring_register, ring->ring_fd, op, arg, nr) < 0 ? -errno : 0;
+}
+
+static int restrict_ring(struct io_uring *ring)
+{
+	static const uint8_t ops[] = {
+		IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV,
+		IORING_OP_FSYNC, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE,
+	};
+	struct io_uring_restriction r[ARRAY_SIZE(ops) + 1];
+
+	memset(r, 0, sizeof(r));
+	for (unsigned int i = 0; i < ARRAY_SIZE(ops); i++) {
+		r[i].opcode = IORING_RESTRICTION_SQE_OP;
+		r[i].sqe_op = ops[i];
+	}
+	r[ARRAY_SIZE(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	r[ARRAY_SIZE(ops)].sqe_flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
+	return ring_register(ring, IORING_REGISTER_RESTRICTIONS, r, ARRAY_SIZE(r));
+}
+
+static int setup_ring(struct blk_uring *u)
+{
+	struct io_uring_params p = { .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN };
+	unsigned int entries = u->nr_slots + 4;
+	int ret = io_uring_queue_init_params(entries, &u->ring, &p);
+
+	if (ret == -EINVAL) {		/* before Linux 5.19 */
+		p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED };
+		ret = io_uring_queue_init_params(entries, &u->ring, &p);
+	}
+	if (ret)
+		return ret;
+	u->ring_made = true;
+	if (!(p.features & IORING_FEAT_CQE_SKIP))
+		return -EOPNOTSUPP;
+	ret = io_uring_register_files(&u->ring, &u->q->disk->backend->fd, 1);
+	if (!ret)
+		ret = restrict_ring(&u->ring);
+	return ret ? ret : ring_register(&u->ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
+int blk_uring_create(struct blk_uring **out, struct blk_queue *q)
+{
+	struct blk_uring *u = calloc(1, sizeof(*u));
+	int ret = -ENOMEM;
+
+	if (!u)
+		return ret;
+	u->q = q;
+	u->nr_slots = MIN(q->max_iov, MAX_SLOTS);
+	u->slot = calloc(u->nr_slots, sizeof(*u->slot));
+	u->large = calloc((size_t)u->nr_slots * q->max_iov, sizeof(*u->large));
+	if (!u->slot || !u->large)
+		goto fail;
+	for (unsigned int i = u->nr_slots; i--; )
+		slot_put(u, &u->slot[i]);
+	ret = setup_ring(u);
+	if (ret)
+		goto fail;
+	*out = u;
+	return 0;
+fail:
+	blk_uring_free(u);
+	return ret;
+}
+
+void blk_uring_free(struct blk_uring *u)
+{
+	if (!u)
+		return;
+	if (u->ring_made)
+		io_uring_queue_exit(&u->ring);
+	free(u->slot);
+	free(u->large);
+	free(u);
+}

@@ -31,6 +31,9 @@
 
 #include "virtio_mmio_msi.h"
 
+/* The pins of an IOAPIC, but for those that are always in use */
+#define VM_MSI_NR_SPARE	16
+
 enum vm_msi_rung {
 	VM_MSI_NONE,		/* nothing said about this device yet */
 	VM_MSI_PER_QUEUE,
@@ -41,14 +44,15 @@ enum vm_msi_rung {
 struct vm_msi_irq {
 	struct vm_msi *msi;
 	struct virtqueue *vq;	/* NULL: configuration, or all queues */
-	unsigned int virq;	/* 0: none, for a queue without a callback */
+	bool used;		/* not by a queue without a callback */
+	unsigned int virq;	/* 0: not allocated */
 	unsigned int first;	/* vectors of the device, */
 	unsigned int last;	/* this one included */
-	bool managed;		/* mask was given at allocation, for good */
-	cpumask_var_t mask;	/* of a managed interrupt, or the hint */
-	char *name;		/* NULL: not requested */
-	struct msi_msg msg;	/* what the device was told last */
-	bool told;
+	struct irq_affinity_desc aff; /* not managed: mask is the hint */
+	char *name;		/* in /proc/interrupts */
+	bool requested;
+	bool told;		/* the device has msg */
+	struct msi_msg msg;
 };
 
 struct vm_msi {
@@ -59,8 +63,8 @@ struct vm_msi {
 	raw_spinlock_t lock;	/* staged message, command, its result, err */
 	int err;		/* first refusal since the start */
 	unsigned int nr_vectors; /* 0: the device does not tell */
-	unsigned int nr_irqs;	/* entries of irqs, by number in the domain */
-	struct vm_msi_irq *irqs; /* NULL: MSI is off */
+	struct vm_msi_irq *irqs; /* by number in the domain; NULL: MSI is off */
+	struct vm_msi_irq *end;	/* of irqs */
 	enum vm_msi_rung rung;	/* in use */
 	enum vm_msi_rung logged;
 };
@@ -76,10 +80,6 @@ static int vm_msi_result(struct vm_msi *msi)
 	switch (readw(msi->base + VIRTIO_MMIO_MSI_CMD)) {
 	case VIRTIO_MMIO_MSI_DONE:
 		return 0;
-	case VIRTIO_MMIO_MSI_E_VECTOR:
-		return -ENXIO;
-	case VIRTIO_MMIO_MSI_E_MESSAGE:
-		return -EINVAL;
 	case VIRTIO_MMIO_MSI_E_NOSPC:
 		return -ENOSPC;
 	default:
@@ -117,7 +117,7 @@ static int vm_msi_enable(struct vm_msi *msi)
 	int err;
 
 	if (msi->nr_vectors)
-		csr |= msi->nr_irqs;
+		csr |= msi->end - msi->irqs;
 
 	raw_spin_lock_irqsave(&msi->lock, flags);
 	writew(csr, msi->base + VIRTIO_MMIO_MSI_CSR);
@@ -186,9 +186,6 @@ static int vm_msi_set_affinity(struct irq_data *data,
 	struct irq_data *parent = data->parent_data;
 	int ret, err;
 
-	if (!parent->chip->irq_set_affinity)
-		return -EINVAL;
-
 	ret = parent->chip->irq_set_affinity(parent, mask, force);
 	if (ret < 0 || ret == IRQ_SET_MASK_OK_DONE)
 		return ret;
@@ -213,18 +210,11 @@ static int vm_msi_domain_alloc(struct irq_domain *domain, unsigned int virq,
 {
 	struct vm_msi *msi = domain->host_data;
 	struct irq_alloc_info *info = arg;
-	struct irq_data *data;
 	int err;
 
 	err = irq_domain_alloc_irqs_parent(domain, virq, nr_irqs, arg);
 	if (err)
 		return err;
-
-	data = irq_domain_get_irq_data(domain->parent, virq);
-	if (!data || !data->chip->irq_compose_msi_msg) {
-		irq_domain_free_irqs_parent(domain, virq, nr_irqs);
-		return -EOPNOTSUPP;
-	}
 
 	irq_domain_set_info(domain, virq, info->hwirq, &vm_msi_chip,
 			    &msi->irqs[info->hwirq], handle_edge_irq, NULL,
@@ -289,17 +279,17 @@ static void vm_msi_spread(struct vm_msi *msi, const struct irq_affinity *affd)
 {
 	int nr = -affd->pre_vectors - affd->post_vectors;
 	int idx = -affd->pre_vectors;
-	struct vm_msi_irq *irq, *end = msi->irqs + msi->nr_irqs;
+	struct vm_msi_irq *irq;
 
-	for (irq = msi->irqs; irq < end; irq++)
+	for (irq = msi->irqs; irq < msi->end; irq++)
 		nr += !!irq->vq;
 
-	for (irq = msi->irqs; irq < end && idx < nr; irq++) {
-		if (!irq->vq || idx++ < 0)
+	for (irq = msi->irqs; irq < msi->end; irq++) {
+		if (!irq->vq || idx++ < 0 || idx > nr)
 			continue;
-		vm_msi_add_group(irq->mask, true, idx - 1, nr);
-		vm_msi_add_group(irq->mask, false, idx - 1, nr);
-		irq->managed = !cpumask_empty(irq->mask);
+		vm_msi_add_group(&irq->aff.mask, true, idx - 1, nr);
+		vm_msi_add_group(&irq->aff.mask, false, idx - 1, nr);
+		irq->aff.is_managed = !cpumask_empty(&irq->aff.mask);
 	}
 }
 
@@ -307,21 +297,12 @@ static int vm_msi_alloc_irq(struct vm_msi_irq *irq)
 {
 	struct vm_msi *msi = irq->msi;
 	struct irq_alloc_info info = { .hwirq = irq - msi->irqs };
-	struct irq_affinity_desc *aff = NULL;
 	int virq;
-
-	if (irq->managed) {
-		aff = kzalloc(sizeof(*aff), GFP_KERNEL);
-		if (!aff)
-			return -ENOMEM;
-		cpumask_copy(&aff->mask, irq->mask);
-		aff->is_managed = 1;
-	}
 
 	virq = __irq_domain_alloc_irqs(msi->domain, -1, 1,
 				       dev_to_node(msi->vdev->dev.parent),
-				       &info, false, aff);
-	kfree(aff);
+				       &info, false,
+				       irq->aff.is_managed ? &irq->aff : NULL);
 	if (virq < 0)
 		return virq;
 
@@ -376,166 +357,176 @@ static int vm_msi_request_irq(struct vm_msi_irq *irq)
 		return -ENOMEM;
 
 	err = request_irq(irq->virq, handler, 0, irq->name, vm_msi_cookie(irq));
-	if (err) {
-		kfree(irq->name);
-		irq->name = NULL;
-	}
+	irq->requested = !err;
 	return err;
 }
 
 static void vm_msi_free_irq(struct vm_msi_irq *irq)
 {
-	if (irq->name) {
+	if (irq->requested) {
 		irq_update_affinity_hint(irq->virq, NULL);
 		free_irq(irq->virq, vm_msi_cookie(irq));
-		kfree(irq->name);
 	}
-	if (irq->virq)
-		irq_dispose_mapping(irq->virq);
-	free_cpumask_var(irq->mask);
+	irq_dispose_mapping(irq->virq);
+	kfree(irq->name);
 }
 
 /* Which interrupt serves what. */
-static int vm_msi_plan(struct vm_msi *msi, enum vm_msi_rung rung)
+static int vm_msi_plan(struct vm_msi *msi)
 {
-	unsigned int i, nr_queues = 0;
+	bool shared = msi->rung == VM_MSI_SHARED;
+	unsigned int nr, nr_queues = 0;
+	struct vm_msi_irq *irq;
 	struct virtqueue *vq;
 
 	virtio_device_for_each_vq(msi->vdev, vq)
 		nr_queues = max(nr_queues, vq->index + 1);
 
-	if (msi->nr_vectors == 1 ||
-	    (rung == VM_MSI_PER_QUEUE && msi->nr_vectors &&
-	     msi->nr_vectors <= nr_queues))
+	nr = shared ? 2 : nr_queues + 1;
+	if (msi->nr_vectors && msi->nr_vectors < nr)
 		return -ENXIO;
 
-	msi->nr_irqs = rung == VM_MSI_PER_QUEUE ? nr_queues + 1 : 2;
-	msi->irqs = kvcalloc(msi->nr_irqs, sizeof(*msi->irqs), GFP_KERNEL);
+	msi->irqs = kvcalloc(nr, sizeof(*msi->irqs), GFP_KERNEL);
 	if (!msi->irqs)
 		return -ENOMEM;
 
-	for (i = 0; i < msi->nr_irqs; i++) {
-		msi->irqs[i].msi = msi;
-		msi->irqs[i].first = i;
-		msi->irqs[i].last = i;
-		if (!zalloc_cpumask_var(&msi->irqs[i].mask, GFP_KERNEL))
-			return -ENOMEM;
+	msi->end = msi->irqs + nr;
+	for (irq = msi->irqs; irq < msi->end; irq++) {
+		irq->msi = msi;
+		irq->first = irq - msi->irqs;
+		irq->last = irq->first;
+		irq->used = shared || irq->first == VIRTIO_MMIO_MSI_VECTOR_CONFIG;
 	}
 
-	if (rung == VM_MSI_SHARED) {
-		/* Only a device that tells its vectors can be told to use two */
-		if (!msi->nr_vectors)
-			msi->irqs[1].last = nr_queues;
-		return 0;
+	virtio_device_for_each_vq(msi->vdev, vq) {
+		if (shared || !vq->callback)
+			continue;
+		irq = &msi->irqs[VIRTIO_MMIO_MSI_VECTOR_QUEUE(vq->index)];
+		irq->vq = vq;
+		irq->used = true;
 	}
-	virtio_device_for_each_vq(msi->vdev, vq)
-		if (vq->callback)
-			msi->irqs[VIRTIO_MMIO_MSI_VECTOR_QUEUE(vq->index)].vq = vq;
+
+	/* Only a device that tells its vectors can be told to use two */
+	if (shared && !msi->nr_vectors)
+		msi->irqs[1].last = nr_queues;
 	return 0;
 }
 
-static bool vm_msi_is_used(const struct vm_msi *msi, unsigned int i)
+/*
+ * An interrupt line needs a vector of a CPU as well. Whoever would take the
+ * last ones of them moves down the ladder, so that devices which come later
+ * find theirs.
+ */
+static int vm_msi_leave_spare(struct vm_msi *msi)
 {
-	return msi->rung == VM_MSI_SHARED || msi->irqs[i].vq ||
-	       i == VIRTIO_MMIO_MSI_VECTOR_CONFIG;
+	struct irq_alloc_info info = { .mask = cpu_online_mask };
+	unsigned int virq[VM_MSI_NR_SPARE];
+	int ret = 0, i;
+
+	for (i = 0; i < VM_MSI_NR_SPARE; i++) {
+		ret = __irq_domain_alloc_irqs(msi->domain->parent, -1, 1,
+					      NUMA_NO_NODE, &info, false, NULL);
+		if (ret < 0)
+			break;
+		virq[i] = ret;
+	}
+	while (i--)
+		irq_dispose_mapping(virq[i]);
+	return min(ret, 0);
 }
 
-static int vm_msi_start(struct vm_msi *msi, enum vm_msi_rung rung,
-			const struct irq_affinity *affd)
+static int vm_msi_start(struct vm_msi *msi, const struct irq_affinity *affd)
 {
-	unsigned int i;
+	struct vm_msi_irq *irq;
 	int err;
 
-	err = vm_msi_plan(msi, rung);
+	err = vm_msi_plan(msi);
 	if (err)
 		return err;
 
-	msi->rung = rung;
 	msi->err = 0;
-	if (rung == VM_MSI_PER_QUEUE && affd)
+	if (msi->rung == VM_MSI_PER_QUEUE && affd)
 		vm_msi_spread(msi, affd);
 
-	for (i = 0; i < msi->nr_irqs && !err; i++)
-		if (vm_msi_is_used(msi, i))
-			err = vm_msi_alloc_irq(&msi->irqs[i]);
+	for (irq = msi->irqs; irq < msi->end; irq++)
+		if (irq->used && !err)
+			err = vm_msi_alloc_irq(irq);
 
 	/* A device of the older kind ignores messages before it is enabled */
 	if (!err && !msi->nr_vectors)
 		err = vm_msi_enable(msi);
 
-	for (i = 0; i < msi->nr_irqs && !err; i++) {
-		if (vm_msi_is_used(msi, i))
-			err = vm_msi_request_irq(&msi->irqs[i]);
-		if (!err)
-			err = msi->err;
-	}
+	for (irq = msi->irqs; irq < msi->end; irq++)
+		if (irq->used && !err)
+			err = vm_msi_request_irq(irq) ?: msi->err;
 
+	if (!err)
+		err = vm_msi_leave_spare(msi);
 	if (!err && msi->nr_vectors)
 		err = vm_msi_enable(msi);
 	return err;
 }
 
-static void vm_msi_log(struct vm_msi *msi, enum vm_msi_rung rung, int err)
+static void vm_msi_log(struct vm_msi *msi, int why)
 {
 	struct device *dev = &msi->vdev->dev;
 
-	if (rung <= msi->logged)
+	if (msi->rung <= msi->logged)
 		return;
 
-	msi->logged = rung;
-	if (rung == VM_MSI_PER_QUEUE)
+	msi->logged = msi->rung;
+	if (msi->rung == VM_MSI_PER_QUEUE)
 		dev_info(dev, "MSI: a vector per queue\n");
-	else if (rung == VM_MSI_SHARED)
-		dev_info(dev, "MSI: one vector for all queues, none for each (%d)\n", err);
+	else if (msi->rung == VM_MSI_SHARED)
+		dev_info(dev, "MSI: one vector for all queues, none for each (%d)\n", why);
 	else
-		dev_info(dev, "MSI: no vectors (%d), using the interrupt line\n", err);
+		dev_info(dev, "MSI: no vectors (%d), using the interrupt line\n", why);
 }
 
 int vm_msi_request_irqs(struct vm_msi *msi, const struct irq_affinity *affd)
 {
-	int err, why = 0;
+	int err = 0, why = 0;
 
 	if (!msi)
 		return -EOPNOTSUPP;
 
-	err = vm_msi_start(msi, VM_MSI_PER_QUEUE, affd);
-	if (err) {
+	for (msi->rung = VM_MSI_PER_QUEUE; msi->rung < VM_MSI_LINE; msi->rung++) {
+		err = vm_msi_start(msi, affd);
+		if (!err)
+			break;
 		vm_msi_free_irqs(msi);
 		why = err;
-		err = vm_msi_start(msi, VM_MSI_SHARED, NULL);
 	}
-	if (err) {
-		vm_msi_free_irqs(msi);
-		msi->rung = VM_MSI_LINE;
-		why = err;
-	}
-	vm_msi_log(msi, msi->rung, why);
+	vm_msi_log(msi, why);
 	return err;
 }
 
 void vm_msi_free_irqs(struct vm_msi *msi)
 {
-	unsigned int i;
+	struct vm_msi_irq *irq;
 
 	if (!msi || !msi->irqs)
 		return;
 
 	writew(0, msi->base + VIRTIO_MMIO_MSI_CSR);
-	for (i = 0; i < msi->nr_irqs; i++)
-		vm_msi_free_irq(&msi->irqs[i]);
+	for (irq = msi->irqs; irq < msi->end; irq++)
+		vm_msi_free_irq(irq);
 
 	kvfree(msi->irqs);
 	msi->irqs = NULL;
-	msi->nr_irqs = 0;
+	msi->end = NULL;
 }
 
 void vm_msi_synchronize_irqs(struct vm_msi *msi)
 {
-	unsigned int i;
+	struct vm_msi_irq *irq;
 
-	for (i = 0; msi && i < msi->nr_irqs; i++)
-		if (msi->irqs[i].virq)
-			synchronize_irq(msi->irqs[i].virq);
+	if (!msi)
+		return;
+
+	for (irq = msi->irqs; irq < msi->end; irq++)
+		if (irq->requested)
+			synchronize_irq(irq->virq);
 }
 
 /* Affinity of queues */
@@ -553,46 +544,38 @@ int vm_msi_set_vq_affinity(struct vm_msi *msi, struct virtqueue *vq,
 	irq = &msi->irqs[1];
 	if (msi->rung == VM_MSI_PER_QUEUE)
 		irq = &msi->irqs[VIRTIO_MMIO_MSI_VECTOR_QUEUE(vq->index)];
-	if (irq->managed)
+	if (irq->aff.is_managed)
 		return -EPERM;
 	if (!mask)
 		return irq_update_affinity_hint(irq->virq, NULL);
 
-	cpumask_copy(irq->mask, mask);
-	return irq_set_affinity_and_hint(irq->virq, irq->mask);
+	cpumask_copy(&irq->aff.mask, mask);
+	return irq_set_affinity_and_hint(irq->virq, &irq->aff.mask);
 }
 
 const struct cpumask *vm_msi_get_vq_affinity(const struct vm_msi *msi,
 					     unsigned int index)
 {
-	unsigned int i = VIRTIO_MMIO_MSI_VECTOR_QUEUE(index);
+	struct irq_affinity_desc *aff;
 
-	if (!msi || i >= msi->nr_irqs || !msi->irqs[i].managed)
+	if (!msi || msi->end - msi->irqs <= VIRTIO_MMIO_MSI_VECTOR_QUEUE(index))
 		return NULL;
 
-	return msi->irqs[i].mask;
+	aff = &msi->irqs[VIRTIO_MMIO_MSI_VECTOR_QUEUE(index)].aff;
+	return aff->is_managed ? &aff->mask : NULL;
 }
 
 /* Creation */
 
-static int vm_msi_create_domain(struct vm_msi *msi)
+static struct irq_domain *vm_msi_create_domain(struct vm_msi *msi)
 {
-	struct irq_domain *parent = irq_get_default_host();
-
-	if (!parent || !irq_domain_is_hierarchy(parent))
-		return -EOPNOTSUPP;
-
 	msi->fwnode = irq_domain_alloc_named_fwnode(dev_name(msi->vdev->dev.parent));
 	if (!msi->fwnode)
-		return -ENOMEM;
+		return NULL;
 
-	msi->domain = irq_domain_create_hierarchy(parent, 0, 0, msi->fwnode,
-						  &vm_msi_domain_ops, msi);
-	if (!msi->domain) {
-		irq_domain_free_fwnode(msi->fwnode);
-		return -ENOMEM;
-	}
-	return 0;
+	/* On x86 the default domain is the one of the CPUs' vectors */
+	return irq_domain_create_hierarchy(irq_get_default_host(), 0, 0,
+					   msi->fwnode, &vm_msi_domain_ops, msi);
 }
 
 struct vm_msi *vm_msi_create(struct virtio_device *vdev, void __iomem *base)
@@ -600,7 +583,6 @@ struct vm_msi *vm_msi_create(struct virtio_device *vdev, void __iomem *base)
 	u32 vendor = vdev->id.vendor;
 	struct vm_msi *msi;
 	u16 csr;
-	int err;
 
 	if ((vendor & VIRTIO_MMIO_VENDOR_MSI_MASK) != VIRTIO_MMIO_VENDOR_MSI ||
 	    !(vendor & VIRTIO_MMIO_VENDOR_F_MSI_INTR))
@@ -619,10 +601,10 @@ struct vm_msi *vm_msi_create(struct virtio_device *vdev, void __iomem *base)
 	msi->base = base;
 	msi->nr_vectors = csr & VIRTIO_MMIO_MSI_CSR_NVEC_MASK;
 
-	err = vm_msi_create_domain(msi);
-	if (err) {
-		dev_info(vdev->dev.parent, "MSI: not on this platform (%d)\n", err);
-		kfree(msi);
+	msi->domain = vm_msi_create_domain(msi);
+	if (!msi->domain) {
+		dev_info(vdev->dev.parent, "MSI: no interrupt domain\n");
+		vm_msi_destroy(msi);
 		return NULL;
 	}
 	return msi;
@@ -633,7 +615,9 @@ void vm_msi_destroy(struct vm_msi *msi)
 	if (!msi)
 		return;
 
-	irq_domain_remove(msi->domain);
-	irq_domain_free_fwnode(msi->fwnode);
+	if (msi->domain)
+		irq_domain_remove(msi->domain);
+	if (msi->fwnode)
+		irq_domain_free_fwnode(msi->fwnode);
 	kfree(msi);
 }

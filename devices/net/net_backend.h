@@ -32,8 +32,9 @@ struct net_backend_ops {
 	int (*set_offloads)(struct net_backend *b, unsigned int offloads);
 	/* The first n pairs take part, the others get no frames. NULL: all always do. */
 	int (*set_pairs)(struct net_backend *b, unsigned int n);
-	/* Call it when link_fd is readable. */
 	bool (*link_is_up)(struct net_backend *b);
+	/* Call it when link_fd is readable, then ask. NULL: link_is_up does it. */
+	void (*link_take_news)(struct net_backend *b);
 	void (*free)(struct net_backend *b);
 };
 

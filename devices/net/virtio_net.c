@@ -143,8 +143,11 @@ static bool ask_link(struct virtio_net *n)
 static void virtio_net_link_event(void *ctx, bool down)
 {
 	struct virtio_net *n = ctx;
-	bool up = !down && ask_link(n);
+	bool up;
 
+	if (!down && n->be->link_fd >= 0 && n->be->ops->link_take_news)
+		n->be->ops->link_take_news(n->be);
+	up = !down && ask_link(n);
 	if (atomic_exchange(&n->link_up, up) == up)
 		return;
 	log_info("%s: link is %s", n->dev.errors.name, up ? "up" : "down");

@@ -145,6 +145,7 @@ START_TEST(the_link_follows_the_interface)
 	set_up(true);
 	ck_assert_int_eq(poll(&p, 1, 1000), 1);
 	ck_assert(be->ops->link_is_up(be));
+	be->ops->link_take_news(be);
 	ck_assert_int_eq(poll(&p, 1, 0), 0);
 	set_up(false);
 	ck_assert_int_eq(poll(&p, 1, 1000), 1);

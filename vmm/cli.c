@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli_jail.h"
 #include "cli_value.h"
 #include "util.h"
 #include "version.h"
@@ -272,13 +273,13 @@ static int opt_net(struct vm_config *c, const char *arg)
 static int opt_kernel(struct vm_config *c, const char *arg)
 {
 	c->files.kernel = arg;
-	return *arg ? 0 : -EINVAL;
+	return *arg && cli_passed_fd(arg, &c->files.kernel_fd) >= 0 ? 0 : -EINVAL;
 }
 
 static int opt_initrd(struct vm_config *c, const char *arg)
 {
 	c->files.initrd = arg;
-	return *arg ? 0 : -EINVAL;
+	return *arg && cli_passed_fd(arg, &c->files.initrd_fd) >= 0 ? 0 : -EINVAL;
 }
 
 static int opt_cmdline(struct vm_config *c, const char *arg)
@@ -404,8 +405,9 @@ static int opt_debug_exit(struct vm_config *c, const char *arg)
 }
 
 static const struct option_def options[] = {
-	{ "kernel", "F", "ELF vmlinux or bzImage to boot (required)", opt_kernel },
-	{ "initrd", "F", "initial RAM disk", opt_initrd },
+	{ "kernel", "F", "ELF vmlinux or bzImage to boot (required). fd=N: an open descriptor",
+	  opt_kernel },
+	{ "initrd", "F", "initial RAM disk; or fd=N", opt_initrd },
 	{ "cmdline", "S", "appended to the default kernel command line", opt_cmdline },
 	{ "no-default-cmdline", NULL, "--cmdline is the whole line", opt_no_default_cmdline },
 	{ "entry", "auto|pvh|linux64", "way into an ELF kernel: PVH if it has a note for it (auto)",
@@ -441,6 +443,15 @@ static const struct option_def options[] = {
 	  "Ctrl-A x quits, Ctrl-A h helps", opt_console },
 	{ "stats", "F", "write counters to F as JSON at the end", opt_stats },
 	{ "log-level", "L", "error, warn, info or debug (info)", opt_log_level },
+	{ "jail", "on|auto|off", "rights given up before the guest runs: all of them or no start,\n"
+	  "those that host and user allow, none (on for root, else auto)", cli_jail },
+	{ "jail-user", "UID[:GID]", "who the monitor is in the jail if it was root (an id of its own)",
+	  cli_jail_user },
+	{ "jail-cgroup", "DIR", "cgroup v2 to make or use, with limits on memory and threads",
+	  cli_jail_cgroup },
+	{ "seccomp", "kill|trap|log|off", "after a system call that is not needed: the end, a\n"
+	  "message, an entry in the host's audit log; off: no filters (kill)", cli_seccomp },
+	{ "kvm-fd", "N", "an open descriptor of /dev/kvm", cli_kvm_fd },
 	{ "debug-exit", NULL, NULL, opt_debug_exit },	/* for our tests: no help */
 };
 

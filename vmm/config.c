@@ -26,6 +26,7 @@ void vm_config_init(struct vm_config *c)
 		.nr_cpus = 1,
 		.memory = MIB(256),
 		.doorbells = true,
+		.kvm_fd = -1,
 	};
 }
 

@@ -14,6 +14,7 @@
 #include "layout.h"
 #include "loader.h"
 #include "log.h"
+#include "sandbox.h"
 #include "virtio_blk.h"
 #include "virtio_net.h"
 
@@ -54,6 +55,8 @@ struct vm_config {
 	const char *stats_file;		/* NULL: none */
 	bool pit;			/* a timer chip although the CPU has a timer */
 	bool doorbells;			/* false: kicks go through 0x050 alone */
+	struct sandbox_cfg jail;
+	int kvm_fd;			/* an open /dev/kvm, or -1 */
 	bool debug_exit;		/* port 0xf4 ends the monitor */
 	int vcpu_cpus[VM_MAX_CPUS];	/* host CPUs, or empty */
 	unsigned int nr_vcpu_cpus;

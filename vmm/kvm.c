@@ -39,7 +39,7 @@ static int kvm_number(int fd, unsigned long request, unsigned long arg)
 	return kvm_ioctl(fd, request, (void *)arg);
 }
 
-static int kvm_open_device(void)
+int kvm_open_device(void)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
@@ -89,10 +89,6 @@ int kvm_open(struct kvm *kvm, int fd)
 	int ret;
 
 	*kvm = (struct kvm){ .sys_fd = fd, .vm_fd = -1 };
-	if (fd < 0)
-		kvm->sys_fd = kvm_open_device();
-	if (kvm->sys_fd < 0)
-		return kvm->sys_fd;
 	ret = kvm_check(kvm);
 	if (ret)
 		return ret;

@@ -22,9 +22,12 @@ struct kvm {
 	bool binary_stats;	/* KVM_GET_STATS_FD is there */
 };
 
+/* Opens /dev/kvm. The descriptor or -errno; one log line names the remedy. */
+int kvm_open_device(void);
+
 /*
- * Opens /dev/kvm (or takes fd if it is not -1), checks for what we need and
- * creates a VM. One log line names what is missing and the remedy.
+ * Takes fd, a descriptor of /dev/kvm, checks for what we need and creates a
+ * VM. One log line names what is missing.
  */
 int kvm_open(struct kvm *kvm, int fd);
 void kvm_close(struct kvm *kvm);	/* a half-opened one too */

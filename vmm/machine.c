@@ -5,9 +5,12 @@
 #include <linux/virtio_mmio.h>
 #include <stdio.h>
 
+#include "blk_backend.h"
 #include "blk_file.h"
 #include "kvm.h"
 #include "msi.h"
+#include "net_backend.h"
+#include "sandbox.h"
 #include "tap.h"
 #include "util.h"
 #include "virtio_blk.h"
@@ -69,17 +72,14 @@ static int bind_kicks(struct vmmio *t, struct kvm *kvm, unsigned int slot, bool 
 struct builder {
 	struct machine *m;
 	const struct vm_config *c;
-	const struct guest_mem *mem;
-	struct kvm *kvm;
-	struct msi_router *router;
-	struct bus *mmio;
+	const struct machine_env *env;
 };
 
 /* Takes dev. */
 static int add_device(const struct builder *b, struct virtio_dev *dev, enum vm_irq_mode mode)
 {
 	unsigned int slot = b->m->nr_devs;
-	int ret = msi_sink_create(&b->m->sink[slot], b->router, nr_vectors(b->c, mode, dev),
+	int ret = msi_sink_create(&b->m->sink[slot], b->env->router, nr_vectors(b->c, mode, dev),
 				  line_of(slot));
 
 	if (ret) {
@@ -87,50 +87,99 @@ static int add_device(const struct builder *b, struct virtio_dev *dev, enum vm_i
 		return ret;
 	}
 	b->m->nr_devs++;
-	ret = vmmio_create(&b->m->dev[slot], dev, b->mem, b->m->sink[slot], b->c->doorbells);
+	ret = vmmio_create(&b->m->dev[slot], dev, b->env->mem, b->m->sink[slot],
+			   b->c->doorbells);
 	if (ret)
 		return ret;
-	ret = bus_add(b->mmio, window_of(slot), LAYOUT_VIRTIO_STRIDE, &vmmio_bus_ops,
+	ret = bus_add(b->env->mmio, window_of(slot), LAYOUT_VIRTIO_STRIDE, &vmmio_bus_ops,
 		      b->m->dev[slot]);
 	if (ret)
 		return ret;
-	return bind_kicks(b->m->dev[slot], b->kvm, slot, b->c->doorbells);
+	return bind_kicks(b->m->dev[slot], b->env->kvm, slot, b->c->doorbells);
 }
 
+static int open_disk(struct machine *m, const struct vm_disk *d, unsigned int i)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "blk%u", i);
+	return blk_file_open(&m->disk[i], &d->blk.file, name);
+}
+
+static int open_net(struct machine *m, const struct vm_net *n, unsigned int i)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "net%u", i);
+	return tap_open(&m->net[i], &n->net, name);
+}
+
+int machine_open(struct machine *m, const struct vm_config *c)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < c->nr_disks && !ret; i++)
+		ret = open_disk(m, &c->disk[i], i);
+	for (unsigned int i = 0; i < c->nr_nets && !ret; i++)
+		ret = open_net(m, &c->net[i], i);
+	return ret;
+}
+
+uint64_t machine_max_disk(const struct machine *m)
+{
+	uint64_t max = 0;
+
+	for (unsigned int i = 0; i < LAYOUT_VIRTIO_MAX && m->disk[i]; i++)
+		max = MAX(max, m->disk[i]->size);
+	return max;
+}
+
+unsigned int machine_nr_threads(const struct vm_config *c)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < c->nr_disks; i++)
+		n += c->disk[i].blk.queues;
+	for (unsigned int i = 0; i < c->nr_nets; i++)
+		n += c->net[i].net.pairs;
+	return n;
+}
+
+/* The device takes the backend in any case. */
 static int add_disk(const struct builder *b, unsigned int i)
 {
-	const struct vm_disk *d = &b->c->disk[i];
-	struct blk_backend *backend;
+	struct virtio_blk_cfg cfg = b->c->disk[i].blk;
+	struct blk_backend *backend = b->m->disk[i];
 	struct virtio_dev *dev;
 	char name[16];
 	int ret;
 
 	snprintf(name, sizeof(name), "blk%u", i);
-	ret = blk_file_open(&backend, &d->blk.file, name);
-	if (!ret)
-		ret = virtio_blk_create(&dev, &d->blk, backend, name);
-	return ret ? ret : add_device(b, dev, d->irq);
+	cfg.entry = sandbox_entry(b->env->sandbox, cfg.aio == VIRTIO_BLK_AIO_THREADS ?
+				  SANDBOX_BLK : SANDBOX_BLK_URING);
+	b->m->disk[i] = NULL;
+	ret = virtio_blk_create(&dev, &cfg, backend, name);
+	return ret ? ret : add_device(b, dev, b->c->disk[i].irq);
 }
 
 static int add_net(const struct builder *b, unsigned int i)
 {
-	const struct vm_net *n = &b->c->net[i];
-	struct net_backend *backend;
+	struct virtio_net_cfg cfg = b->c->net[i].net;
+	struct net_backend *backend = b->m->net[i];
 	struct virtio_dev *dev;
 	char name[16];
 	int ret;
 
 	snprintf(name, sizeof(name), "net%u", i);
-	ret = tap_open(&backend, &n->net, name);
-	if (!ret)
-		ret = virtio_net_create(&dev, &n->net, backend, name);
-	return ret ? ret : add_device(b, dev, n->irq);
+	cfg.entry = sandbox_entry(b->env->sandbox, SANDBOX_NET);
+	b->m->net[i] = NULL;
+	ret = virtio_net_create(&dev, &cfg, backend, name);
+	return ret ? ret : add_device(b, dev, b->c->net[i].irq);
 }
 
-int machine_build(struct machine *m, const struct vm_config *c, const struct guest_mem *mem,
-		  struct kvm *kvm, struct msi_router *router, struct bus *mmio)
+int machine_build(struct machine *m, const struct vm_config *c, const struct machine_env *env)
 {
-	struct builder b = { m, c, mem, kvm, router, mmio };
+	struct builder b = { m, c, env };
 	int ret = 0;
 
 	for (unsigned int i = 0; i < c->nr_disks && !ret; i++)
@@ -181,4 +230,12 @@ void machine_free(struct machine *m)
 		msi_sink_free(m->sink[i]);
 	}
 	m->nr_devs = 0;
+	for (unsigned int i = 0; i < LAYOUT_VIRTIO_MAX; i++) {
+		if (m->disk[i])
+			m->disk[i]->ops->free(m->disk[i]);
+		if (m->net[i])
+			m->net[i]->ops->free(m->net[i]);
+		m->disk[i] = NULL;
+		m->net[i] = NULL;
+	}
 }

@@ -12,20 +12,42 @@
 #include "guest_mem.h"
 #include "layout.h"
 
+struct blk_backend;
 struct irq_sink;
 struct kvm;
 struct msi_router;
+struct net_backend;
+struct sandbox;
 struct vmmio;
 
 struct machine {
+	struct blk_backend *disk[LAYOUT_VIRTIO_MAX];	/* opened; NULL once its device has it */
+	struct net_backend *net[LAYOUT_VIRTIO_MAX];	/* the same */
 	struct vmmio *dev[LAYOUT_VIRTIO_MAX];
 	struct irq_sink *sink[LAYOUT_VIRTIO_MAX];
 	unsigned int nr_devs;
 };
 
-/* All but machine are borrowed for its life. 0 or -errno, logged; free it in both cases. */
-int machine_build(struct machine *m, const struct vm_config *c, const struct guest_mem *mem,
-		  struct kvm *kvm, struct msi_router *router, struct bus *mmio);
+/* Opens images and taps: all that needs a path or a right. 0 or -errno, logged. */
+int machine_open(struct machine *m, const struct vm_config *c);
+
+/* Bytes of the largest disk. After machine_open(). */
+uint64_t machine_max_disk(const struct machine *m);
+
+/* Threads that the devices will have. */
+unsigned int machine_nr_threads(const struct vm_config *c);
+
+/* What the devices are built upon; borrowed for the machine's life. */
+struct machine_env {
+	const struct guest_mem *mem;
+	struct kvm *kvm;
+	struct msi_router *router;
+	struct bus *mmio;
+	const struct sandbox *sandbox;	/* NULL: threads keep their rights */
+};
+
+/* Devices and their threads, from what was opened. 0 or -errno, logged. */
+int machine_build(struct machine *m, const struct vm_config *c, const struct machine_env *env);
 
 /* Says to the firmware tables what was built. */
 void machine_describe(const struct machine *m, const struct vm_config *c,
@@ -33,6 +55,6 @@ void machine_describe(const struct machine *m, const struct vm_config *c,
 
 /* All queues drained, all disks flushed, no device thread runs. */
 void machine_stop(struct machine *m);
-void machine_free(struct machine *m);
+void machine_free(struct machine *m);	/* a half-built one too */
 
 #endif

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <malloc.h>
+
 #include "cli.h"
 #include "config.h"
 #include "vm.h"
@@ -20,6 +22,7 @@ int main(int argc, char **argv)
 	static struct vm_config config;		/* too large for the stack's taste */
 	int status = VM_EXIT_OK;
 
+	mallopt(M_ARENA_MAX, 1);	/* less memory, and a vCPU thread needs no mprotect(2) */
 	vm_config_init(&config);
 	switch (cli_parse(&config, argc, argv)) {
 	case CLI_RUN:

@@ -166,7 +166,7 @@ static json_t *console_stats(const struct vm *vm)
 	return o;
 }
 
-int stats_write(struct vm *vm, const char *path)
+int stats_write(struct vm *vm)
 {
 	json_t *root = json_object();
 	int ret = 0;
@@ -178,8 +178,8 @@ int stats_write(struct vm *vm, const char *path)
 	json_object_set_new(root, "routing", routing_stats(vm));
 	json_object_set_new(root, "console", console_stats(vm));
 	json_object_set_new(root, "devices", devices_stats(vm));
-	if (json_dump_file(root, path, JSON_INDENT(2)))
-		ret = log_errno("--stats: write %s", path);
+	if (json_dumpfd(root, vm->stats_fd, JSON_INDENT(2)))
+		ret = log_errno("--stats: write %s", vm->cfg->stats_file);
 	json_decref(root);
 	return ret;
 }

@@ -16,12 +16,13 @@
 
 #include "kvm.h"
 #include "log.h"
+#include "worker.h"
 
 #define VCPU_STACK	(128 * 1024)
 #define VCPU_SIGNAL	SIGUSR1
 
 struct vcpu {
-	const struct vcpu_env *env;	/* borrowed */
+	struct vcpu_env *env;		/* borrowed */
 	unsigned int id;
 	int fd;
 	struct kvm_run *run;		/* shared with KVM */
@@ -44,7 +45,7 @@ void vcpu_signal_init(void)
 	sigaction(VCPU_SIGNAL, &sa, NULL);
 }
 
-int vcpu_create(struct vcpu **out, const struct vcpu_env *env, unsigned int id)
+int vcpu_create(struct vcpu **out, struct vcpu_env *env, unsigned int id)
 {
 	struct vcpu *v = calloc(1, sizeof(*v));
 	void *run;
@@ -179,6 +180,22 @@ static bool vcpu_run_once(struct vcpu *v)
 	return false;
 }
 
+void vcpu_gate_close(struct vcpu_env *env)
+{
+	pthread_mutex_lock(&env->gate);
+}
+
+void vcpu_gate_open(struct vcpu_env *env)
+{
+	pthread_mutex_unlock(&env->gate);
+}
+
+static void vcpu_wait_gate(struct vcpu_env *env)
+{
+	pthread_mutex_lock(&env->gate);
+	pthread_mutex_unlock(&env->gate);
+}
+
 static void *vcpu_main(void *opaque)
 {
 	struct vcpu *v = opaque;
@@ -186,6 +203,11 @@ static void *vcpu_main(void *opaque)
 
 	snprintf(name, sizeof(name), "vcpu%u", v->id);
 	pthread_setname_np(pthread_self(), name);
+	if (v->env->entry && v->env->entry->enter(v->env->entry)) {
+		v->env->ended(v->env->ctx, VCPU_END_ERROR);
+		return NULL;
+	}
+	vcpu_wait_gate(v->env);
 	while (!atomic_load_explicit(&v->stopping, memory_order_relaxed))
 		if (!vcpu_run_once(v))
 			break;

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order of creation is that of docs/architecture.md. vCPUs come before
+ * The order of creation is that of docs/architecture.md. First everything is
+ * opened, then the jail is entered, then the machine is built in it. vCPUs come before
  * anything is put on KVM's I/O buses: some host kernels make the first vCPU
  * wait for an SRCU grace period otherwise.
  */
 #include "vm.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "arch.h"
 #include "log.h"
 #include "msi.h"
+#include "sandbox.h"
 #include "uart16550.h"
 #include "vm_priv.h"
 
@@ -92,17 +92,6 @@ static int add_ports(struct vm *vm)
 	return ret;
 }
 
-static int open_console(struct vm *vm)
-{
-	if (vm->cfg->console == VM_CONSOLE_STDIO) {
-		vm->console_fd = STDOUT_FILENO;
-		return 0;
-	}
-	vm->console_fd = open(vm->cfg->console_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-			      0666);
-	return vm->console_fd < 0 ? log_errno("--console: %s", vm->cfg->console_file) : 0;
-}
-
 static int add_console(struct vm *vm)
 {
 	struct uart16550_cfg cfg;
@@ -110,9 +99,6 @@ static int add_console(struct vm *vm)
 
 	if (vm->cfg->console == VM_CONSOLE_NONE)
 		return 0;
-	ret = open_console(vm);
-	if (ret)
-		return ret;
 	cfg.out_fd = vm->console_fd;
 	ret = msi_router_line(vm->router, LAYOUT_GSI_SERIAL, &cfg.irq_fd);
 	if (!ret)
@@ -140,7 +126,9 @@ static int create_vcpus(struct vm *vm)
 {
 	int ret = 0;
 
-	vm->env = (struct vcpu_env){ &vm->kvm, &vm->mmio, &vm->pio, vm_on_vcpu_end, vm };
+	vm->env = (struct vcpu_env){ .kvm = &vm->kvm, .mmio = &vm->mmio, .pio = &vm->pio, .ended = vm_on_vcpu_end,
+				   .ctx = vm, .entry = sandbox_entry(vm->sandbox, SANDBOX_VCPU),
+				   .gate = PTHREAD_MUTEX_INITIALIZER };
 	for (unsigned int i = 0; i < vm->cfg->nr_cpus && !ret; i++) {
 		ret = vcpu_create(&vm->vcpu[i], &vm->env, i);
 		if (ret)
@@ -154,7 +142,7 @@ static int create_vcpus(struct vm *vm)
 static int load_guest(struct vm *vm, bool pit)
 {
 	char cmdline[LAYOUT_CMDLINE_MAX];
-	struct boot_cfg boot = { .files = vm->cfg->files, .cmdline = cmdline };
+	struct boot_cfg boot = { .files = vm->files, .cmdline = cmdline };
 	struct boot_entry entry;
 	struct fw_desc desc;
 	int ret = vm_config_cmdline(vm->cfg, cmdline, sizeof(cmdline));
@@ -163,20 +151,19 @@ static int load_guest(struct vm *vm, bool pit)
 		return ret;
 	machine_describe(&vm->machine, vm->cfg, vm->mem, pit, &desc);
 	ret = boot_load(&entry, &boot, vm->mem, &desc);
+	vm_close_files(vm);
 	if (ret)
 		return ret;
 	return arch_vcpu_boot(vcpu_fd(vm->vcpu[0]), vm->mem, &entry);
 }
 
-/* A disk queue takes three descriptors: the soft limit of 1024 is soon reached. */
-static void raise_descriptor_limit(void)
+static int build_machine(struct vm *vm)
 {
-	struct rlimit lim;
+	const struct machine_env env = {
+		vm->mem, &vm->kvm, vm->router, &vm->mmio, vm->sandbox,
+	};
 
-	if (!getrlimit(RLIMIT_NOFILE, &lim) && lim.rlim_cur < lim.rlim_max) {
-		lim.rlim_cur = lim.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &lim);
-	}
+	return machine_build(&vm->machine, vm->cfg, &env);
 }
 
 static int vm_build(struct vm *vm)
@@ -184,7 +171,10 @@ static int vm_build(struct vm *vm)
 	bool pit;
 	int ret;
 
-	ret = kvm_open(&vm->kvm, -1);
+	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->end_fd < 0)
+		return log_errno("eventfd");
+	ret = kvm_open(&vm->kvm, vm->kvm.sys_fd);
 	if (ret)
 		return ret;
 	if (vm->cfg->nr_cpus > (unsigned int)vm->kvm.max_vcpus)
@@ -206,8 +196,7 @@ static int vm_build(struct vm *vm)
 	if (!ret)
 		ret = add_ports(vm);
 	if (!ret)
-		ret = machine_build(&vm->machine, vm->cfg, vm->mem, &vm->kvm, vm->router,
-				    &vm->mmio);
+		ret = build_machine(vm);
 	return ret ? ret : load_guest(vm, pit);
 }
 
@@ -220,11 +209,14 @@ int vm_create(struct vm **out, const struct vm_config *c)
 		return log_fail(-ENOMEM, "out of memory");
 	vm->cfg = c;
 	vm->kvm = (struct kvm){ .sys_fd = -1, .vm_fd = -1 };
-	vm->console_fd = -1;
+	vm->files.kernel_fd = vm->files.initrd_fd = -1;
+	vm->end_fd = vm->console_fd = vm->stats_fd = -1;
 	atomic_init(&vm->end_status, -1);
-	raise_descriptor_limit();
-	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ret = vm->end_fd < 0 ? log_errno("eventfd") : vm_build(vm);
+	ret = vm_open(vm);
+	if (!ret)
+		ret = vm_enter_sandbox(vm);
+	if (!ret)
+		ret = vm_build(vm);
 	if (ret) {
 		vm_free(vm);
 		return ret;
@@ -245,8 +237,8 @@ void vm_free(struct vm *vm)
 	arch_cpu_free(vm->cpu);
 	kvm_close(&vm->kvm);
 	guest_mem_free(vm->mem);
-	if (vm->console_fd >= 0 && vm->console_fd != STDOUT_FILENO)
-		close(vm->console_fd);
+	vm_close(vm);
+	sandbox_free(vm->sandbox);
 	if (vm->end_fd >= 0)
 		close(vm->end_fd);
 	free(vm);

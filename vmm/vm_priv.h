@@ -16,13 +16,16 @@
 
 struct vm {
 	const struct vm_config *cfg;	/* borrowed */
+	struct loader_cfg files;	/* with descriptors, until they are loaded */
+	int stats_fd;			/* -1: none */
+	struct sandbox *sandbox;	/* NULL: none */
 	struct kvm kvm;
 	struct guest_mem *mem;
 	struct bus mmio, pio;		/* constant once the first vCPU runs */
 	struct msi_router *router;
 	struct machine machine;
 	struct uart16550 *uart;		/* NULL without a console */
-	int console_fd;			/* where the guest's output goes; -1: ours to close no more */
+	int console_fd;			/* where the guest's output goes; -1: nowhere */
 	struct console_keys keys;	/* main thread */
 	struct vcpu_env env;
 	struct vcpu *vcpu[VM_MAX_CPUS];
@@ -35,7 +38,15 @@ struct vm {
 /* Ends the VM with this status unless it has ended already. Any thread. */
 void vm_end(struct vm *vm, int status);
 
-/* Writes the counters. Devices are stopped. 0 or -errno, logged. */
-int stats_write(struct vm *vm, const char *path);
+/* vm_open.c: opens all files and devices. 0 or -errno, logged; vm_close() in both cases. */
+int vm_open(struct vm *vm);
+void vm_close_files(struct vm *vm);	/* kernel and initrd */
+void vm_close(struct vm *vm);		/* what is still open */
+
+/* The jail around what is open. 0 or -errno, logged. */
+int vm_enter_sandbox(struct vm *vm);
+
+/* Writes the counters to stats_fd. Devices are stopped. 0 or -errno, logged. */
+int stats_write(struct vm *vm);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "log.h"
 #include "msi.h"
+#include "sandbox.h"
 #include "uart16550.h"
 #include "vm.h"
 #include "vm_priv.h"
@@ -90,24 +91,35 @@ static void main_loop(struct vm *vm, int signal_fd)
 	}
 }
 
+static void stop_vcpus(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
+		vcpu_stop(vm->vcpu[i]);
+}
+
+static void join_vcpus(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
+		vcpu_join(vm->vcpu[i]);
+}
+
+/* No vCPU enters the guest before the last thread has given up its rights. */
 static int start_vcpus(struct vm *vm)
 {
 	const struct vm_config *c = vm->cfg;
 	int ret = 0;
 
 	vcpu_signal_init();
+	vcpu_gate_close(&vm->env);
 	for (unsigned int i = 0; i < vm->nr_vcpus && !ret; i++)
 		ret = vcpu_start(vm->vcpu[i], c->nr_vcpu_cpus ?
 				 c->vcpu_cpus[i % c->nr_vcpu_cpus] : -1);
+	if (!ret)
+		ret = sandbox_seal(vm->sandbox);
+	if (ret)
+		stop_vcpus(vm);
+	vcpu_gate_open(&vm->env);
 	return ret;
-}
-
-static void stop_vcpus(struct vm *vm)
-{
-	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
-		vcpu_stop(vm->vcpu[i]);
-	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
-		vcpu_join(vm->vcpu[i]);
 }
 
 int vm_run(struct vm *vm)
@@ -125,13 +137,14 @@ int vm_run(struct vm *vm)
 		vm_end(vm, VM_EXIT_ERROR);
 	main_loop(vm, signal_fd);
 	stop_vcpus(vm);
+	join_vcpus(vm);
 	machine_stop(&vm->machine);
 	if (vm->uart)
 		uart16550_flush(vm->uart);
 	console_restore();
 	close(signal_fd);
 	status = atomic_load(&vm->end_status);
-	if (vm->cfg->stats_file && stats_write(vm, vm->cfg->stats_file) && status == VM_EXIT_OK)
+	if (vm->stats_fd >= 0 && stats_write(vm) && status == VM_EXIT_OK)
 		status = VM_EXIT_ERROR;
 	return status;
 }

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each line has its reason. A call that only a dying thread makes (abort,
+ * stack smashing) is left out: the filter ends the process just as well.
+ */
+#include "rules.h"
+
+#include <linux/fs.h>
+#include <linux/if_tun.h>
+#include <linux/kvm.h>
+#include <linux/sockios.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#define ALL32 0xffffffffu
+
+#define ALLOW(call, reason) \
+	{ .nr = SCMP_SYS(call), .name = #call, .why = reason }
+
+/* The kernel looks at 32 bits of an ioctl number. */
+#define IOCTL(request, reason) \
+	{ .nr = SCMP_SYS(ioctl), .name = "ioctl " #request, .nr_conds = 1, \
+	  .cond = { { 1, ALL32, (uint32_t)(request) } }, .why = reason }
+
+/* Private memory that is never executable. */
+#define MMAP(reason) \
+	{ .nr = SCMP_SYS(mmap), .name = "mmap", .nr_conds = 2, \
+	  .cond = { { 2, PROT_EXEC, 0 }, { 3, MAP_ANONYMOUS, MAP_ANONYMOUS } }, .why = reason }
+
+#define MADVISE(advice, reason) \
+	{ .nr = SCMP_SYS(madvise), .name = "madvise " #advice, .nr_conds = 1, \
+	  .cond = { { 2, ALL32, advice } }, .why = reason }
+
+/* To threads of this process only. */
+#define TGKILL(reason) \
+	{ .nr = SCMP_SYS(tgkill), .name = "tgkill", .nr_conds = 1, \
+	  .cond = { { 0, ALL32, SANDBOX_PID_PLACEHOLDER } }, .why = reason }
+
+/* What every thread needs to wait, to wake others, to log a line and to end. */
+#define EVERY_THREAD \
+	ALLOW(read, "eventfds"), \
+	ALLOW(write, "eventfds, log lines"), \
+	ALLOW(futex, "locks and parking"), \
+	ALLOW(clock_gettime, "hosts whose clock is not in the vDSO"), \
+	ALLOW(rt_sigprocmask, "end of a thread"), \
+	MADVISE(MADV_DONTNEED, "end of a thread: its stack"), \
+	ALLOW(exit, "end of a thread")
+
+/* Devices are started and stopped by the thread that wrote the status register. */
+#define DEVICE_CONTROL \
+	ALLOW(brk, "rings are allocated when a device starts"), \
+	MMAP("the same"), \
+	ALLOW(munmap, "the same, when it stops"), \
+	ALLOW(timerfd_settime, "tells the main thread of new interrupt messages"), \
+	ALLOW(fdatasync, "the cache mode of a disk changes to write-through"), \
+	ALLOW(epoll_ctl, "doorbells of a network interface"), \
+	IOCTL(TUNSETOFFLOAD, "offloads of a tap"), \
+	IOCTL(TUNSETQUEUE, "queues of a tap"), \
+	IOCTL(TUNGETIFF, "name of the interface, for the next"), \
+	IOCTL(SIOCGIFFLAGS, "is the link up")
+
+static const struct rule vcpu_rules[] = {
+	IOCTL(KVM_RUN, "runs the guest"),
+	EVERY_THREAD,
+	IOCTL(KVM_GET_REGS, "says where a guest crashed"),
+	ALLOW(rt_sigreturn, "the signal that ends KVM_RUN"),
+	DEVICE_CONTROL,
+};
+
+#define BLK_COMMON \
+	EVERY_THREAD, \
+	ALLOW(preadv, "reads"), \
+	ALLOW(pwritev2, "writes"), \
+	ALLOW(pwrite64, "zeroes, where the host cannot write them by itself"), \
+	ALLOW(fdatasync, "flushes"), \
+	ALLOW(fallocate, "discards and zeroes"), \
+	IOCTL(BLKDISCARD, "discards on a block device")
+
+static const struct rule blk_rules[] = { BLK_COMMON };
+
+static const struct rule blk_uring_rules[] = {
+	ALLOW(io_uring_enter, "submits requests and waits for completions"),
+	BLK_COMMON,
+};
+
+static const struct rule net_rules[] = {
+	ALLOW(readv, "frames to the guest"),
+	ALLOW(writev, "frames from the guest"),
+	EVERY_THREAD,
+	ALLOW(epoll_wait, "waits for queues, tap and link"),
+	ALLOW(epoll_ctl, "listens to the tap while the guest has room for frames"),
+	ALLOW(recvfrom, "news of the link"),
+	IOCTL(SIOCGIFFLAGS, "is the link up"),
+	IOCTL(TUNGETIFF, "name of the interface"),
+	IOCTL(TUNSETOFFLOAD, "offloads, on the control queue"),
+	IOCTL(TUNSETQUEUE, "number of queues in use, the same"),
+};
+
+static const struct rule main_rules[] = {
+	EVERY_THREAD,
+	ALLOW(poll, "waits for everything"),
+	ALLOW(restart_syscall, "the same, after SIGSTOP and SIGCONT"),
+	IOCTL(KVM_SET_GSI_ROUTING, "interrupt messages"),
+	IOCTL(KVM_IRQFD, "interrupt messages"),
+	IOCTL(KVM_GET_STATS_FD, "--stats"),
+	ALLOW(pread64, "--stats"),
+	IOCTL(TCGETS, "is there a person at the terminal"),
+	IOCTL(TCSETS, "gives the terminal back"),
+	ALLOW(sendto, "a console that is a socket"),
+	TGKILL("stops the vCPUs"),
+	ALLOW(getpid, "the same"),
+	ALLOW(rt_sigreturn, "a signal with a handler"),
+	DEVICE_CONTROL,
+	ALLOW(mremap, "--stats: a growing buffer"),
+	ALLOW(close, "the end"),
+	ALLOW(exit_group, "the end"),
+};
+
+#define SET(set_name, rules) \
+	{ .name = set_name, .rule = rules, .nr_rules = sizeof(rules) / sizeof((rules)[0]) }
+
+const struct rule_set rule_sets[NR_SANDBOX_ROLES] = {
+	[SANDBOX_MAIN] = SET("main", main_rules),
+	[SANDBOX_VCPU] = SET("vcpu", vcpu_rules),
+	[SANDBOX_BLK] = SET("blk", blk_rules),
+	[SANDBOX_BLK_URING] = SET("blk_uring", blk_uring_rules),
+	[SANDBOX_NET] = SET("net", net_rules),
+};
+
+unsigned int rule_set_nr_syscalls(const struct rule_set *s)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < s->nr_rules; i++) {
+		unsigned int j = 0;
+
+		while (s->rule[j].nr != s->rule[i].nr)
+			j++;
+		n += j == i;
+	}
+	return n;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order matters: what needs /proc or rights comes before they go, what
+ * adds rights never comes. Capabilities leave in two steps: the bounding set
+ * while we may still change it, the others once the last privileged call
+ * (setresuid) is made.
+ */
+#include "sandbox.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/securebits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "sandbox_priv.h"
+#include "util.h"
+
+/* User ids that no distribution hands out; with the process id added, nobody else's. */
+#define FIRST_UID 1879048192u
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true		/* sanitizers make system calls of their own */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+	__has_feature(memory_sanitizer) || __has_feature(undefined_behavior_sanitizer)
+#define SANITIZED true
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
+#endif
+
+static int compare_ints(const void *a, const void *b)
+{
+	return *(const int *)a < *(const int *)b ? -1 : *(const int *)a > *(const int *)b;
+}
+
+/* A disk must never become the place where log lines go. */
+static int open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_NOCTTY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return log_errno("/dev/null");
+	close(fd);
+	return 0;
+}
+
+int sandbox_start(int *keep, unsigned int nr_keep)
+{
+	unsigned int first = STDERR_FILENO + 1;
+	int ret = open_standard();
+
+	qsort(keep, nr_keep, sizeof(*keep), compare_ints);
+	for (unsigned int i = 0; i < nr_keep && !ret; i++) {
+		if (keep[i] < (int)first)
+			continue;
+		if (keep[i] > (int)first && close_range(first, (unsigned int)keep[i] - 1, 0))
+			ret = log_errno("close_range");
+		if (fcntl(keep[i], F_SETFD, FD_CLOEXEC))
+			ret = log_errno("descriptor %d", keep[i]);
+		first = (unsigned int)keep[i] + 1;
+	}
+	if (!ret && close_range(first, ~0u, 0))
+		ret = log_errno("close_range");
+	return ret;
+}
+
+/* A part of the jail could not be had. An error only if all were asked for. */
+static int missing(const struct sandbox *s, const char *part, int err)
+{
+	if (s->strict)
+		return log_fail(err, "jail: %s: %s (--jail auto goes without)", part,
+				strerror(-err));
+	log_info("jail: without %s: %s", part, strerror(-err));
+	return 0;
+}
+
+static int leave_host(struct sandbox *s)
+{
+	int ret = 0;
+
+	if (!s->root) {
+		ret = sandbox_user_namespace();
+		if (ret)
+			return missing(s, "a user namespace", ret);
+		s->own_user = true;
+	}
+	ret = sandbox_namespaces();
+	return ret ? missing(s, "namespaces", ret) : 0;
+}
+
+static int leave_root(struct sandbox *s)
+{
+	int ret = sandbox_empty_root();
+
+	return ret ? missing(s, "an empty root", ret) : 0;
+}
+
+/* Nobody gets a right by being user 0 or by a change of user any more. */
+static int drop_bounding_set(const struct sandbox *s)
+{
+	const unsigned long bits =
+		SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+		SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+
+	capng_clear(CAPNG_SELECT_ALL);
+	if (capng_apply(CAPNG_SELECT_BOUNDS))
+		return missing(s, "an empty bounding set", -EPERM);
+	return prctl(PR_SET_SECUREBITS, bits) ? missing(s, "locked securebits", -errno) : 0;
+}
+
+static int drop_user(const struct sandbox *s)
+{
+	uid_t uid = s->cfg->has_user ? s->cfg->uid : FIRST_UID + (uid_t)getpid();
+	gid_t gid = s->cfg->has_user ? s->cfg->gid : (gid_t)uid;
+
+	if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
+		return log_errno("jail: become user %u, group %u (see --jail-user)", uid, gid);
+	return 0;
+}
+
+static int drop_capabilities(void)
+{
+	capng_clear(CAPNG_SELECT_ALL);
+	if (capng_apply(CAPNG_SELECT_CAPS) || capng_apply(CAPNG_SELECT_AMBIENT))
+		return log_fail(-EPERM, "jail: capabilities cannot be dropped");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return log_errno("jail: no_new_privs");
+	return 0;
+}
+
+static int enter(struct sandbox *s, const struct sandbox_needs *needs)
+{
+	bool privileged;
+	int ret = s->cfg->cgroup ? sandbox_join_cgroup(s->cfg->cgroup, needs) : 0;
+
+	if (!ret)
+		ret = leave_host(s);
+	privileged = s->root || s->own_user;
+	if (!ret && privileged)
+		ret = drop_bounding_set(s);
+	if (!ret && privileged)
+		ret = leave_root(s);
+	if (!ret && s->root)
+		ret = drop_user(s);
+	if (!ret)
+		ret = drop_capabilities();
+	if (ret)
+		return ret;
+	ret = sandbox_landlock();
+	if (ret)
+		ret = missing(s, "Landlock", ret);
+	return ret ? ret : sandbox_limits(s, needs);
+}
+
+static enum sandbox_mode effective_mode(const struct sandbox_cfg *cfg)
+{
+	if (cfg->mode != SANDBOX_DEFAULT)
+		return cfg->mode;
+	return geteuid() ? SANDBOX_AUTO : SANDBOX_ON;
+}
+
+/* Only with SANDBOX_TRAP: says what was asked for, answers ENOSYS. */
+static _Thread_local enum sandbox_role thread_role;
+
+static void on_trap(int sig, siginfo_t *info, void *ucontext)
+{
+	static const char *const name[] = { "main", "vcpu", "blk", "blk_uring", "net" };
+	ucontext_t *uc = ucontext;
+
+	(void)sig;
+	log_error("jail: system call %d is not for a thread of kind %s", info->si_syscall,
+		  name[thread_role]);
+#ifdef __x86_64__
+	uc->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
+#else
+	(void)uc;
+#endif
+}
+
+static void watch_traps(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+	sigaction(SIGSYS, &sa, NULL);
+}
+
+static int load_filter(const struct sandbox *s, enum sandbox_role role)
+{
+	sigset_t trap;
+	int ret;
+
+	if (s->cfg->seccomp == SANDBOX_TRAP) {
+		thread_role = role;
+		sigemptyset(&trap);
+		sigaddset(&trap, SIGSYS);
+		pthread_sigmask(SIG_UNBLOCK, &trap, NULL);
+	}
+	ret = sandbox_filter_load(role, s->cfg->seccomp);
+	return ret ? log_fail(ret, "jail: system-call filter: %s", strerror(-ret)) : 0;
+}
+
+static int enter_thread(const struct worker_entry *e)
+{
+	const struct sandbox_role_entry *r = (const void *)e;	/* its first member */
+
+	return load_filter(r->sandbox, r->role);
+}
+
+static int check_filters(struct sandbox *s)
+{
+	int ret;
+
+	s->filters = s->cfg->seccomp != SANDBOX_UNFILTERED && !SANITIZED;
+	if (!s->filters)
+		return 0;
+	ret = sandbox_filter_check();
+	if (ret) {
+		s->filters = false;
+		return missing(s, "system-call filters", ret);
+	}
+	if (s->cfg->seccomp == SANDBOX_TRAP)
+		watch_traps();
+	return 0;
+}
+
+int sandbox_enter(struct sandbox **out, const struct sandbox_cfg *cfg,
+		  const struct sandbox_needs *needs)
+{
+	enum sandbox_mode mode = effective_mode(cfg);
+	struct sandbox *s;
+	int ret;
+
+	*out = NULL;
+	if (mode == SANDBOX_OFF)
+		return 0;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->cfg = cfg;
+	s->strict = mode == SANDBOX_ON;
+	s->root = !geteuid();
+	s->own_uid = s->own_user = s->root && !cfg->has_user;
+	for (unsigned int i = 0; i < NR_SANDBOX_ROLES; i++)
+		s->role[i] = (struct sandbox_role_entry){ { enter_thread }, s, i };
+	ret = enter(s, needs);
+	if (!ret)
+		ret = check_filters(s);
+	if (!ret && prctl(PR_SET_DUMPABLE, 0))
+		ret = log_errno("jail: PR_SET_DUMPABLE");
+	if (ret) {
+		sandbox_free(s);
+		return ret;
+	}
+	*out = s;
+	return 0;
+}
+
+void sandbox_free(struct sandbox *s)
+{
+	free(s);
+}
+
+const struct worker_entry *sandbox_entry(const struct sandbox *s, enum sandbox_role role)
+{
+	return s && s->filters ? &s->role[role].entry : NULL;
+}
+
+int sandbox_seal(struct sandbox *s)
+{
+	int ret;
+
+	if (!s)
+		return 0;
+	ret = sandbox_limit_descriptors();
+	if (!ret && s->filters)
+		ret = load_filter(s, SANDBOX_MAIN);
+	return ret;
+}

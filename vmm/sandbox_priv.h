@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the sandbox's files. Functions return 0 or -errno; those marked so log. */
+#ifndef MIMSY_SANDBOX_PRIV_H
+#define MIMSY_SANDBOX_PRIV_H
+
+#include "sandbox.h"
+
+struct sandbox_role_entry {
+	struct worker_entry entry;	/* first */
+	const struct sandbox *sandbox;
+	enum sandbox_role role;
+};
+
+struct sandbox {
+	const struct sandbox_cfg *cfg;		/* borrowed */
+	bool strict;				/* a part that cannot be had is an error */
+	bool root;				/* started with the rights of root */
+	bool filters;				/* threads get system-call filters */
+	bool own_uid;				/* the user id is nobody else's */
+	bool own_user;				/* the same, or it is within a namespace */
+	struct sandbox_role_entry role[NR_SANDBOX_ROLES];
+};
+
+/* sandbox_ns.c */
+int sandbox_user_namespace(void);		/* rights in it, none outside */
+int sandbox_namespaces(void);
+int sandbox_empty_root(void);
+
+/* sandbox_limits.c */
+int sandbox_join_cgroup(const char *path, const struct sandbox_needs *n);	/* logs */
+int sandbox_limits(const struct sandbox *s, const struct sandbox_needs *n);	/* logs */
+int sandbox_limit_descriptors(void);		/* no more than are open now; logs */
+
+/* sandbox_landlock.c */
+int sandbox_landlock(void);
+
+/* sandbox_seccomp.c */
+int sandbox_filter_check(void);
+int sandbox_filter_load(enum sandbox_role role, enum sandbox_seccomp action);
+
+#endif

@@ -59,6 +59,7 @@ struct msi_sink {
 	struct msi_router *router;
 	struct msi_sink *next;		/* router's lock: in the list of sinks to settle */
 	bool queued;			/* router's lock */
+	bool in_round;			/* router's lock: a round works on an older wish */
 	int *fd;			/* nr_vectors eventfds, set once */
 	struct msi_vector vector[];
 };
@@ -181,7 +182,7 @@ static int sink_commit(struct irq_sink *base)
 	int ret = 0;
 
 	pthread_mutex_lock(&s->router->lock);
-	if (!sink_is_settled(s)) {
+	if (s->in_round || !sink_is_settled(s)) {
 		sink_queue(s);
 		ret = -EINPROGRESS;
 	}
@@ -196,7 +197,7 @@ static void sink_release(struct irq_sink *base)
 	pthread_mutex_lock(&s->router->lock);
 	for (unsigned int i = 0; i < base->nr_vectors; i++)
 		s->vector[i].wanted.active = false;
-	if (!sink_is_settled(s))
+	if (s->in_round || !sink_is_settled(s))
 		sink_queue(s);
 	pthread_mutex_unlock(&s->router->lock);
 }
@@ -376,6 +377,7 @@ static void sink_round(struct msi_sink *s)
 	int ret;
 
 	pthread_mutex_lock(&r->lock);
+	s->in_round = true;
 	for (unsigned int i = 0; i < s->base.nr_vectors; i++)
 		s->vector[i].now = s->vector[i].wanted;
 	pthread_mutex_unlock(&r->lock);
@@ -387,6 +389,7 @@ static void sink_round(struct msi_sink *s)
 
 	pthread_mutex_lock(&r->lock);
 	round_close(s, ret);
+	s->in_round = false;
 	pthread_mutex_unlock(&r->lock);
 	s->base.settled(s->base.owner, ret);
 }

@@ -196,6 +196,13 @@ static void vcpu_wait_gate(struct vcpu_env *env)
 	pthread_mutex_unlock(&env->gate);
 }
 
+/* A guest that has powered off runs no further instruction. */
+static bool vcpu_is_over(const struct vcpu *v)
+{
+	return atomic_load_explicit(&v->stopping, memory_order_relaxed) ||
+	       atomic_load_explicit(&v->env->over, memory_order_relaxed);
+}
+
 static void *vcpu_main(void *opaque)
 {
 	struct vcpu *v = opaque;
@@ -208,9 +215,8 @@ static void *vcpu_main(void *opaque)
 		return NULL;
 	}
 	vcpu_wait_gate(v->env);
-	while (!atomic_load_explicit(&v->stopping, memory_order_relaxed))
-		if (!vcpu_run_once(v))
-			break;
+	while (!vcpu_is_over(v) && vcpu_run_once(v))
+		;
 	return NULL;
 }
 

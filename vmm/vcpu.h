@@ -9,6 +9,7 @@
 #define MIMSY_VCPU_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "bus.h"
@@ -23,7 +24,7 @@ enum vcpu_end {
 	VCPU_END_ERROR,		/* KVM_RUN failed: the host's */
 };
 
-struct vcpu_env {			/* shared by all vCPUs, constant but for the gate */
+struct vcpu_env {			/* shared by all vCPUs, constant but for the last two */
 	struct kvm *kvm;
 	const struct bus *mmio, *pio;
 	/* On the vCPU's thread, once per vCPU at the most. It has logged the reason. */
@@ -31,6 +32,7 @@ struct vcpu_env {			/* shared by all vCPUs, constant but for the gate */
 	void *ctx;
 	const struct worker_entry *entry;	/* what a thread does first; NULL: nothing */
 	pthread_mutex_t gate;		/* held while no thread may enter the guest */
+	atomic_bool over;		/* any thread sets: no vCPU enters the guest again */
 };
 
 /* Exits to the monitor by cause; written by the vCPU's thread, read after its end. */

@@ -28,6 +28,7 @@ void vm_end(struct vm *vm, int status)
 
 	if (!atomic_compare_exchange_strong(&vm->end_status, &running, status))
 		return;
+	atomic_store(&vm->env.over, true);
 	n = write(vm->end_fd, &one, sizeof(one));
 	(void)n;
 }

@@ -27,6 +27,14 @@ static uint32_t random_next(uint32_t *state)
 	return *state >> 8;
 }
 
+/* Either no more than is right, or more than there is: the guest's own data must survive. */
+static uint32_t random_len(uint32_t *seed)
+{
+	uint32_t r = random_next(seed);
+
+	return r & 1 ? r >> 1 & 1 : 0x80000000 | r;
+}
+
 static void flip_descriptors(void *arg)
 {
 	struct ring *r = arg;
@@ -39,7 +47,7 @@ static void flip_descriptors(void *arg)
 		uint16_t flags = d->flags, next = d->next;
 
 		d->addr = 0xc0000000 + random_next(&seed);
-		d->len = random_next(&seed);
+		d->len = random_len(&seed);
 		d->flags = (uint16_t)random_next(&seed);
 		d->next = (uint16_t)random_next(&seed);
 		d->next = next;

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "blk_backend.h"
@@ -27,6 +28,8 @@
 #define SECTOR 512u
 #define PAGE 4096u
 #define ZEROES_LEN (64 * 1024u)
+#define LOCK_TRIES 50
+#define LOCK_PAUSE_NS 10000000
 
 struct blk_file {
 	struct blk_backend be;
@@ -203,11 +206,25 @@ static int set_flags(int fd, const struct blk_file_cfg *cfg, const char *name)
 	return 0;
 }
 
+/*
+ * The kernel takes a ring apart some time after its process is gone, and with
+ * it the last reference to an image. So a lock is tried for a while.
+ */
+static int try_lock(int fd, short type)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+	int ret = fcntl(fd, F_OFD_SETLK, &lock);
+
+	for (int i = 0; ret && (errno == EAGAIN || errno == EACCES) && i < LOCK_TRIES; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = LOCK_PAUSE_NS }, NULL);
+		ret = fcntl(fd, F_OFD_SETLK, &lock);
+	}
+	return ret;
+}
+
 static int lock_image(int fd, const struct blk_file_cfg *cfg, const char *name)
 {
-	struct flock lock = { .l_type = cfg->readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
-
-	if (!fcntl(fd, F_OFD_SETLK, &lock))
+	if (!try_lock(fd, cfg->readonly ? F_RDLCK : F_WRLCK))
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
 		return log_fail(-EBUSY, "%s: %s is in use by another program%s", name, cfg->path,

@@ -399,7 +399,7 @@ static int restrict_ring(struct io_uring *ring)
 		IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV,
 		IORING_OP_FSYNC, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE,
 	};
-	struct io_uring_restriction r[ARRAY_SIZE(ops) + 2];
+	struct io_uring_restriction r[ARRAY_SIZE(ops) + 1];
 
 	memset(r, 0, sizeof(r));
 	for (unsigned int i = 0; i < ARRAY_SIZE(ops); i++) {
@@ -408,8 +408,6 @@ static int restrict_ring(struct io_uring *ring)
 	}
 	r[ARRAY_SIZE(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
 	r[ARRAY_SIZE(ops)].sqe_flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
-	r[ARRAY_SIZE(ops) + 1].opcode = IORING_RESTRICTION_REGISTER_OP;
-	r[ARRAY_SIZE(ops) + 1].register_op = IORING_UNREGISTER_FILES;
 	return ring_register(ring, IORING_REGISTER_RESTRICTIONS, r, ARRAY_SIZE(r));
 }
 
@@ -463,11 +461,8 @@ void blk_uring_free(struct blk_uring *u)
 {
 	if (!u)
 		return;
-	if (u->ring_made) {
-		/* At once; the ring itself goes later, and would hold the image's lock. */
-		io_uring_unregister_files(&u->ring);
+	if (u->ring_made)
 		io_uring_queue_exit(&u->ring);
-	}
 	free(u->slot);
 	free(u->large);
 	free(u);

@@ -7,6 +7,7 @@
 
 #include <linux/fs.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
@@ -113,6 +114,9 @@ static const struct rule main_rules[] = {
 	ALLOW(rt_sigreturn, "a signal with a handler"),
 	DEVICE_CONTROL,
 	ALLOW(mremap, "--stats: a growing buffer"),
+	{ .nr = SCMP_SYS(io_uring_register), .name = "io_uring_register UNREGISTER_FILES",
+	  .nr_conds = 1, .cond = { { 1, ALL32, IORING_UNREGISTER_FILES } },
+	  .why = "the end: lets go of the image and its lock" },
 	ALLOW(close, "the end"),
 	ALLOW(exit_group, "the end"),
 };

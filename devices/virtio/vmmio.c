@@ -435,10 +435,10 @@ static void vmmio_settled(void *owner, int result)
 	struct vmmio *t = owner;
 
 	pthread_mutex_lock(&t->lock);
-	if (result)
-		virtio_needs_reset(&t->tp);
-	else
+	if (!result)
 		vmmio_msi_settled(&t->msi);
+	else if (vmmio_msi_refused(&t->msi))
+		virtio_needs_reset(&t->tp);
 	irqs_changed(t);
 	pthread_mutex_unlock(&t->lock);
 }

@@ -114,6 +114,15 @@ void vmmio_msi_settled(struct vmmio_msi *m)
 		msi_commit(m);
 }
 
+bool vmmio_msi_refused(struct vmmio_msi *m)
+{
+	if (!m->settling)
+		return false;
+	m->settling = false;
+	m->result = VIRTIO_MMIO_MSI_E_HOST;
+	return true;
+}
+
 /* Everything else could name no CPU, or do more than interrupt one: NMI, INIT, SMI. */
 static bool message_is_acceptable(const struct msi_message *msg)
 {

@@ -55,6 +55,9 @@ void vmmio_msi_write(struct vmmio_msi *m, uint32_t off, uint32_t len, uint32_t v
 /* A commit that was under way has ended. Transport's lock held. */
 void vmmio_msi_settled(struct vmmio_msi *m);
 
+/* The same, but the host refused it. false: it was a driver's before the last reset. */
+bool vmmio_msi_refused(struct vmmio_msi *m);
+
 /* Any thread: signals pass; neither masked nor held. */
 bool vmmio_msi_is_open(const struct vmmio_msi *m, unsigned int vector);
 

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table, the goals and the JSON."""
+
+import json
+import statistics
+
+from .figures import FIGURES
+
+REFERENCE = "mimsy-msi"
+
+
+def entries(results, emulated):
+    """One object for each figure and configuration, in the figures' order."""
+    out = []
+    for figure in FIGURES.values():
+        for (ident, config), values in results.samples.items():
+            if ident == figure.id:
+                out.append({"id": ident, "figure": figure.name, "unit": figure.unit,
+                            "config": config, "value": statistics.median(values),
+                            "n": len(values), "min": min(values), "max": max(values),
+                            "emulated": bool(emulated and figure.timed)})
+    return out
+
+
+def derive(results):
+    """B13 is a ratio of two configurations."""
+    for ident, base in (("B13", "B11"), ("B13b", "B12")):
+        on = results.samples.get((base, "mimsy-msi"), [])
+        off = results.samples.get((base, "mimsy-msi-nodoorbell"), [])
+        for a, b in zip(on, off):
+            results.add(ident, "mimsy-msi", a / b)
+
+
+def number(value, digits):
+    if abs(value) < 0.5 * 10 ** -digits:
+        value = 0.0
+    return f"{value:,.{digits}f}"
+
+
+def ratio(value, reference):
+    if reference is None or abs(reference) < 0.005:
+        return "-"
+    return f"{value / reference:.2f}"
+
+
+def table(rows):
+    """Text: a block for each figure; the last column is the value by that of mimsy-msi."""
+    lines = []
+    for ident, figure in FIGURES.items():
+        block = [r for r in rows if r["id"] == ident]
+        if not block:
+            continue
+        mark = ", emulated" if block[0]["emulated"] else ""
+        lines.append(f"\n{ident}: {figure.name} [{figure.unit}{mark}], {figure.better} is better")
+        reference = next((r["value"] for r in block if r["config"] == REFERENCE), None)
+        for r in block:
+            spread = "" if r["n"] == 1 else (f"{number(r['min'], figure.digits)} .. "
+                                             f"{number(r['max'], figure.digits)}")
+            lines.append(f"  {r['config']:24} {number(r['value'], figure.digits):>12}"
+                         f"  {ratio(r['value'], reference):>7}  n={r['n']:<3} {spread}".rstrip())
+    return "\n".join(lines).lstrip("\n")
+
+
+HEAD = "Value, its ratio to mimsy-msi's, number of runs, least .. greatest.\n\n"
+
+
+class Goals:
+    """The goals of the project's data plane, each against what this run has measured."""
+
+    def __init__(self, results):
+        self.get = results.median
+        self.rows = []
+
+    def add(self, text, goal, met, *values):
+        """values: ours, then what it is compared with; the goal is skipped if one is missing."""
+        if any(v is None for v in values):
+            return
+        self.rows.append((text, goal, ", ".join(f"{v:.2f}" for v in values),
+                          "met" if met(*values) else "MISSED"))
+
+    def quotient(self, figure, a, b):
+        x, y = self.get(figure, a), self.get(figure, b)
+        return x / y if x is not None and y else None
+
+    def all(self):
+        get, quotient, add = self.get, self.quotient, self.add
+        add("userspace exits per read, MSI", "0.00", lambda v: round(abs(v), 2) == 0,
+            get("B1", "mimsy-msi"))
+        add("userspace exits per TCP transaction, MSI", "0.00", lambda v: round(abs(v), 2) == 0,
+            get("B6", "mimsy-msi"))
+        add("all exits per TCP transaction: MSI, q35", "below q35", lambda a, b: a < b,
+            get("B6x", "mimsy-msi"), get("B6x", "qemu-q35"))
+        add("the same with vhost: MSI, q35", "below q35", lambda a, b: a < b,
+            get("B6x", "mimsy-msi-vhost"), get("B6x", "qemu-q35-vhost"))
+        for figure, what in (("B11", "TCP transactions/s"), ("B12", "reads/s, depth 1"),
+                             ("B12q", "reads/s, depth 32")):
+            add(f"{what}: mimsy-msi / qemu-q35", ">= 1.0", lambda v: v >= 1,
+                quotient(figure, "mimsy-msi", "qemu-q35"))
+        add("TCP transactions/s: mimsy msi / single", ">= 1.356", lambda v: v >= 1.356,
+            quotient("B11", "mimsy-msi", "mimsy-single"))
+        add("reads/s: mimsy msi / single", ">= 1.337", lambda v: v >= 1.337,
+            quotient("B12", "mimsy-msi", "mimsy-single"))
+        add("system calls of the monitor per read", "<= 2", lambda v: round(v, 2) <= 2,
+            get("B3", "mimsy-msi"))
+        add("with vhost, per transaction: system calls, wake-ups", "0, 0",
+            lambda *v: all(round(abs(x), 2) == 0 for x in v),
+            get("B6s", "mimsy-msi-vhost"), get("B6w", "mimsy-msi-vhost"))
+        add("completions on the submitting CPU, %", ">= 99", lambda v: v >= 99,
+            get("B5c", "mimsy-msi"))
+        add("IPIs per read, 4 queues on 4 CPUs", "0", lambda v: round(v, 2) == 0,
+            get("B5p", "mimsy-msi"))
+        add("start to init: mimsy / QEMU microvm", "<= 0.5", lambda v: v <= 0.5,
+            quotient("B9", "mimsy-msi", "qemu-microvm"))
+        add("system calls to the first KVM_RUN", "<= 150", lambda v: v <= 150,
+            get("B7", "mimsy-msi"))
+        mib = get("B10", "mimsy-msi")
+        add("memory of its own, MiB", "< 1", lambda v: v < 1, mib and mib / 2**20)
+        return self.rows
+
+
+def goals_text(results):
+    rows = [("goal", "wanted", "measured", "")] + Goals(results).all()
+    if len(rows) == 1:
+        return ""
+    widths = [max(len(r[i]) for r in rows) for i in range(4)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths)).rstrip() for r in rows)
+
+
+def write_json(path, data):
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(data, f, indent=1)
+        f.write("\n")

@@ -130,10 +130,15 @@ static bool message_is_same(const struct msi_message *a, const struct msi_messag
 	       a->data == b->data;
 }
 
+static bool wish_is_same(const struct msi_wanted *a, const struct msi_wanted *b)
+{
+	return a->active == b->active && (!a->active || message_is_same(&a->msg, &b->msg));
+}
+
 static bool vector_is_settled(const struct msi_vector *v)
 {
 	if (!v->wanted.active)
-		return !v->actual.active && !v->bound;
+		return !v->actual.active && !v->bound && v->gsi == NO_GSI;
 	return v->bound && v->actual.active &&
 	       message_is_same(&v->wanted.msg, &v->actual.msg);
 }
@@ -146,18 +151,20 @@ static bool sink_is_settled(const struct msi_sink *s)
 	return true;
 }
 
+/* At the end, so a device that always wants more keeps nobody waiting. */
 static void sink_queue(struct msi_sink *s)
 {
-	struct msi_router *r = s->router;
-	bool first = !r->queue;
+	struct msi_sink **at = &s->router->queue;
 
 	if (s->queued)
 		return;
+	if (!*at)
+		router_wake(s->router, 0);
+	while (*at)
+		at = &(*at)->next;
 	s->queued = true;
-	s->next = r->queue;
-	r->queue = s;
-	if (first)
-		router_wake(r, 0);
+	s->next = NULL;
+	*at = s;
 }
 
 static int sink_set_message(struct irq_sink *base, unsigned int vector,
@@ -281,6 +288,15 @@ static bool route_changes(const struct msi_vector *v)
 	       !(v->actual.active && message_is_same(&v->now.msg, &v->actual.msg));
 }
 
+/* The vector is unbound, so KVM may keep the route until the next call. */
+static void route_drop(struct msi_router *r, struct msi_vector *v)
+{
+	table_remove(r, v);
+	pthread_mutex_lock(&r->lock);
+	v->actual.active = false;
+	pthread_mutex_unlock(&r->lock);
+}
+
 /* Takes the candidate's entries out again. */
 static void routes_restore(struct msi_sink *s)
 {
@@ -309,7 +325,7 @@ static int round_route(struct msi_sink *s)
 		struct msi_vector *v = &s->vector[i];
 
 		if (!v->now.active && v->entry != NO_ENTRY)
-			table_remove(r, v);	/* unbound: KVM may keep it for a while */
+			route_drop(r, v);
 		if (!route_changes(v))
 			continue;
 		if (v->entry != NO_ENTRY)
@@ -354,14 +370,14 @@ static int round_bind(struct msi_sink *s)
 
 /*
  * Step 4, with the lock: what is not wanted any more, nor was asked for again
- * meanwhile, gives its GSI back. After a failure nothing is wanted.
+ * meanwhile, gives its GSI back. What failed is not wanted any more.
  */
 static void round_close(struct msi_sink *s, int result)
 {
 	for (unsigned int i = 0; i < s->base.nr_vectors; i++) {
 		struct msi_vector *v = &s->vector[i];
 
-		if (result)
+		if (result && wish_is_same(&v->wanted, &v->now))
 			v->wanted = v->actual;
 		if (v->wanted.active || v->bound || v->gsi == NO_GSI)
 			continue;
@@ -388,6 +404,8 @@ static void sink_round(struct msi_sink *s)
 		ret = round_bind(s);
 
 	pthread_mutex_lock(&r->lock);
+	if (s->queued)
+		ret = 0;	/* there is a newer wish: the round for it will tell */
 	round_close(s, ret);
 	s->in_round = false;
 	pthread_mutex_unlock(&r->lock);

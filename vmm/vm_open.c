@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -112,6 +113,7 @@ static int open_stats(struct vm *vm)
 {
 	if (!vm->cfg->stats_file)
 		return 0;
+	json_object_seed(0);	/* else jansson opens /dev/urandom later, from inside the sandbox */
 	vm->stats_fd = open(vm->cfg->stats_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	return vm->stats_fd < 0 ? log_errno("--stats: %s", vm->cfg->stats_file) : 0;
 }

@@ -78,6 +78,9 @@ class Outcome:
     def check(self, *tests, status=0):
         """The guest ran these tests, each was fine, and the monitor ended with that status."""
         expect(not self.timed_out, "the guest did not end in time")
+        last = (self.log.strip() or "nothing").split("\n")[-1]
+        expect(self.results or self.status == status,
+               f"exit status {self.status}, the guest did nothing; the monitor said: {last}")
         for name, reason in self.results.items():
             expect(not reason, f"{name}: {reason}")
         for name in tests:

@@ -43,6 +43,7 @@ struct net_backend {
 	unsigned int nr_pairs;		/* set once */
 	unsigned int offloads;		/* set once: supported */
 	int fd[NET_BACKEND_MAX_PAIRS];	/* set once */
+	bool is_tap;			/* set once: fd is what vhost-net takes */
 	int link_fd;			/* set once; -1: the link is always up */
 };
 

@@ -15,6 +15,7 @@
 #include <linux/virtio_net.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -23,14 +24,15 @@
 #include "net_ctrl.h"
 #include "net_rx.h"
 #include "net_tx.h"
+#include "net_vhost.h"
 #include "util.h"
 #include "worker.h"
 
 #define BUDGET 64u
 
 enum event { EVENT_RX_KICK = 1, EVENT_TX_KICK = 2, EVENT_CTRL_KICK = 4, EVENT_FD = 8,
-	     EVENT_LINK = 16 };
-#define NR_EVENTS 5
+	     EVENT_LINK = 16, EVENT_RX_CALL = 32, EVENT_TX_CALL = 64, EVENT_VHOST_ERROR = 128 };
+#define NR_EVENTS 8
 
 struct net_pair {
 	struct net_pair_cfg cfg;		/* set once */
@@ -40,6 +42,8 @@ struct net_pair {
 	struct net_tx *tx;			/* the same */
 	struct net_queue ctrl;			/* the same */
 	struct iovec *ctrl_iov;			/* worker; max_size entries */
+	struct net_vhost *vhost;		/* set once; NULL: none */
+	bool in_kernel;				/* start to stop: vhost has both queues */
 	const struct virtio_queue *queue[3];	/* start to stop; by enum net_pair_queue */
 	bool listening;				/* worker: the backend is in the epoll set */
 	bool starved;				/* worker: no receive buffers */
@@ -155,6 +159,23 @@ static void run_link(struct net_pair *p)
 	p->cfg.ops->link_event(p->cfg.ctx, false);
 }
 
+/* The kernel used buffers while its signals did not go to the interrupt itself. */
+static void relay_irq(struct net_queue *q)
+{
+	counter_add(&q->stats.interrupts, 1);
+	virtio_irq_raise(q->irq);
+}
+
+static void run_vhost(struct net_pair *p, unsigned int events)
+{
+	if (events & EVENT_RX_CALL)
+		relay_irq(rx_queue(p));
+	if (events & EVENT_TX_CALL)
+		relay_irq(tx_queue(p));
+	if (events & EVENT_VHOST_ERROR)
+		net_queue_break(rx_queue(p), "the driver broke a ring, says vhost-net");
+}
+
 /* Does what the events ask for. Returns those that want to be seen again. */
 static unsigned int run_events(struct net_pair *p, unsigned int events)
 {
@@ -162,6 +183,7 @@ static unsigned int run_events(struct net_pair *p, unsigned int events)
 
 	if (events & EVENT_LINK)
 		run_link(p);
+	run_vhost(p, events);
 	if (events & EVENT_CTRL_KICK && run_ctrl(p))
 		again |= EVENT_CTRL_KICK;
 	if (events & EVENT_TX_KICK && run_tx(p))
@@ -232,14 +254,33 @@ static void pair_main(void *arg)
 	send_rest(p);
 }
 
+/* The events of vhost stay in the set: nothing comes while it is not started. */
+static int watch_vhost(struct net_pair *p)
+{
+	const struct net_vhost *v = p->vhost;
+	int ret = watch(p, EPOLL_CTL_ADD, net_vhost_relay_fd(v, NET_VHOST_RX),
+			EPOLLIN | EPOLLET, EVENT_RX_CALL);
+
+	if (!ret)
+		ret = watch(p, EPOLL_CTL_ADD, net_vhost_relay_fd(v, NET_VHOST_TX),
+			    EPOLLIN | EPOLLET, EVENT_TX_CALL);
+	if (!ret)
+		ret = watch(p, EPOLL_CTL_ADD, net_vhost_error_fd(v), EPOLLIN | EPOLLET,
+			    EVENT_VHOST_ERROR);
+	return ret;
+}
+
 int net_pair_create(struct net_pair **out, const struct net_pair_cfg *cfg, const char *name)
 {
 	struct net_pair *p = calloc(1, sizeof(*p));
 	int ret = -ENOMEM;
 
-	if (!p)
+	if (!p) {
+		net_vhost_free(cfg->vhost);
 		return ret;
+	}
 	p->cfg = *cfg;
+	p->vhost = cfg->vhost;
 	p->ctrl.errors = cfg->errors;
 	p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (p->epoll_fd < 0) {
@@ -254,6 +295,8 @@ int net_pair_create(struct net_pair **out, const struct net_pair_cfg *cfg, const
 		ret = net_tx_create(&p->tx, cfg->fd, cfg->errors, cfg->max_size);
 	if (!ret && cfg->link_fd >= 0)
 		ret = watch(p, EPOLL_CTL_ADD, cfg->link_fd, EPOLLIN, EVENT_LINK);
+	if (!ret && p->vhost)
+		ret = watch_vhost(p);
 	if (!ret)
 		ret = worker_create(&p->worker, name, cfg->entry);
 	if (ret)
@@ -270,6 +313,7 @@ void net_pair_free(struct net_pair *p)
 	if (!p)
 		return;
 	worker_free(p->worker);
+	net_vhost_free(p->vhost);
 	net_rx_free(p->rx);
 	net_tx_free(p->tx);
 	free(p->ctrl_iov);
@@ -283,32 +327,48 @@ int net_pair_pin(struct net_pair *p, int cpu)
 	return worker_pin(p->worker, cpu);
 }
 
+/* Takes a queue for our own use, or only its interrupt if the kernel runs it. */
 static int take_queue(struct net_pair *p, struct net_queue *q, enum net_pair_queue which,
 		      const struct virtio_queue *from, const struct net_pair_start *s)
 {
 	static const enum event kick[] = { EVENT_RX_KICK, EVENT_TX_KICK, EVENT_CTRL_KICK };
 
-	q->vq = from ? from->vq : NULL;
 	q->broken = false;
 	q->features = s->features;
 	q->transport = s->transport;
-	p->queue[which] = q->vq ? from : NULL;
-	if (!q->vq)
+	if (!from || !from->vq)
 		return 0;
 	q->irq = from->irq;
+	if (p->in_kernel && which != NET_PAIR_CTRL)
+		return 0;
+	q->vq = from->vq;
+	p->queue[which] = from;
 	return watch(p, EPOLL_CTL_ADD, from->kick_fd, EPOLLIN | EPOLLET, kick[which]);
 }
 
-/* Any doorbell wakes the thread up. -1: the pair has no queue. */
+/* Something that wakes the thread up. -1: the pair has no queue. */
 static int wake_fd(const struct net_pair *p)
 {
+	if (p->in_kernel)
+		return net_vhost_relay_fd(p->vhost, NET_VHOST_RX);
 	for (unsigned int i = 0; i < ARRAY_SIZE(p->queue); i++)
 		if (p->queue[i])
 			return p->queue[i]->kick_fd;
 	return -1;
 }
 
-int net_pair_start(struct net_pair *p, const struct net_pair_start *s)
+static int start_vhost(struct net_pair *p, const struct net_pair_start *s)
+{
+	int ret = net_vhost_start(p->vhost, s->rx, s->tx, s->features);
+
+	if (ret)
+		return log_fail(ret, "%s: start vhost-net: %s", p->cfg.errors->name,
+				strerror(-ret));
+	net_pair_irq_changed(p);
+	return net_vhost_run(p->vhost, s->active);
+}
+
+static int take_queues(struct net_pair *p, const struct net_pair_start *s)
 {
 	int ret = take_queue(p, rx_queue(p), NET_PAIR_RX, s->rx, s);
 
@@ -316,6 +376,17 @@ int net_pair_start(struct net_pair *p, const struct net_pair_start *s)
 		ret = take_queue(p, tx_queue(p), NET_PAIR_TX, s->tx, s);
 	if (!ret)
 		ret = take_queue(p, &p->ctrl, NET_PAIR_CTRL, s->ctrl, s);
+	if (!ret && p->in_kernel)
+		ret = start_vhost(p, s);
+	return ret;
+}
+
+int net_pair_start(struct net_pair *p, const struct net_pair_start *s)
+{
+	int ret;
+
+	p->in_kernel = p->vhost && s->rx->vq && s->tx->vq;
+	ret = take_queues(p, s);
 	if (ret || wake_fd(p) < 0)
 		return ret;
 	net_rx_reset(p->rx);
@@ -332,7 +403,10 @@ static void unwatch(struct net_pair *p, int fd)
 
 void net_pair_stop(struct net_pair *p)
 {
+	if (p->in_kernel)
+		net_vhost_stop(p->vhost);
 	worker_stop(p->worker);
+	p->in_kernel = false;
 	for (unsigned int i = 0; i < ARRAY_SIZE(p->queue); i++) {
 		if (p->queue[i])
 			unwatch(p, p->queue[i]->kick_fd);
@@ -349,8 +423,18 @@ void net_pair_set_active(struct net_pair *p, bool active)
 	int fd = wake_fd(p);
 
 	atomic_store(&p->active, active);
-	if (fd >= 0)
+	if (p->in_kernel)
+		net_vhost_run(p->vhost, active);
+	else if (fd >= 0)
 		eventfd_write(fd, 1);
+}
+
+void net_pair_irq_changed(struct net_pair *p)
+{
+	if (!p->in_kernel)
+		return;
+	net_vhost_set_call(p->vhost, NET_VHOST_RX, virtio_irq_direct_fd(rx_queue(p)->irq));
+	net_vhost_set_call(p->vhost, NET_VHOST_TX, virtio_irq_direct_fd(tx_queue(p)->irq));
 }
 
 void net_pair_stats(const struct net_pair *p, enum net_pair_queue which,

@@ -4,6 +4,9 @@
  * descriptor into the receive queue, frames of the transmit queue to the
  * descriptor. Pair 0 runs the control queue too and watches the link.
  *
+ * With vhost the kernel does that; the thread then only passes on interrupts
+ * that cannot be signalled directly, and does what pair 0 does besides.
+ *
  * Created, started, stopped and freed by the device; the virtqueues belong to
  * the worker between start and stop.
  */
@@ -16,6 +19,7 @@
 #include "virtio_dev.h"
 
 struct net_pair;
+struct net_vhost;
 struct worker_entry;
 
 /* What a pair asks of its device, on the worker's thread. */
@@ -29,6 +33,7 @@ struct net_pair_ops {
 struct net_pair_cfg {
 	int fd;				/* the backend's; borrowed */
 	int link_fd;			/* -1: none to watch */
+	struct net_vhost *vhost;	/* taken; the kernel moves the frames. NULL: we do */
 	uint16_t max_size;		/* of a ring */
 	struct guest_errors *errors;	/* borrowed */
 	const struct net_pair_ops *ops;
@@ -36,7 +41,7 @@ struct net_pair_cfg {
 	const struct worker_entry *entry;	/* for the thread; NULL: none */
 };
 
-/* name is the thread's. */
+/* name is the thread's. cfg->vhost is taken also when this fails. */
 int net_pair_create(struct net_pair **out, const struct net_pair_cfg *cfg, const char *name);
 void net_pair_free(struct net_pair *p);		/* NULL is allowed */
 int net_pair_pin(struct net_pair *p, int cpu);
@@ -54,6 +59,9 @@ void net_pair_stop(struct net_pair *p);
 
 /* Any thread, while started. */
 void net_pair_set_active(struct net_pair *p, bool active);
+
+/* Where interrupts go may have changed. The transport's lock is held. */
+void net_pair_irq_changed(struct net_pair *p);
 
 enum net_pair_queue { NET_PAIR_RX, NET_PAIR_TX, NET_PAIR_CTRL };
 

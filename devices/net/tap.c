@@ -257,7 +257,8 @@ int tap_open(struct net_backend **out, const struct virtio_net_cfg *cfg, const c
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
-	t->be = (struct net_backend){ .ops = &tap_ops, .nr_pairs = cfg->pairs, .link_fd = -1 };
+	t->be = (struct net_backend){ .ops = &tap_ops, .nr_pairs = cfg->pairs, .is_tap = true,
+				      .link_fd = -1 };
 	for (unsigned int i = 0; i < t->be.nr_pairs; i++)
 		t->be.fd[i] = cfg->nr_fds ? cfg->fd[i] : -1;
 	ret = open_queues(t, cfg, name);

@@ -24,6 +24,7 @@
 #include "net_ctrl.h"
 #include "net_hdr.h"
 #include "net_pair.h"
+#include "net_vhost.h"
 #include "util.h"
 
 #define BIT(n) (1ull << (n))
@@ -32,6 +33,7 @@ struct virtio_net {
 	struct virtio_dev dev;
 	struct net_backend *be;			/* set once */
 	unsigned int nr_pairs;			/* set once */
+	bool has_vhost;				/* set once */
 	struct net_pair *pair[VIRTIO_NET_MAX_PAIRS];	/* set once */
 	struct virtio_net_config config;	/* set once; but for the next two */
 	atomic_uint_fast64_t mac;		/* any thread; first byte lowest */
@@ -188,7 +190,10 @@ static void virtio_net_stop(struct virtio_dev *dev)
 	atomic_store(&n->mac, pack_mac(n->config.mac));
 }
 
-/* One pair is in use until the driver asks for more (virtio 1.2, 5.1.6.5.5). */
+/*
+ * News of the link that came meanwhile wait in link_fd for pair 0's thread.
+ * One pair is in use until the driver asks for more (virtio 1.2, 5.1.6.5.5).
+ */
 static int virtio_net_start(struct virtio_dev *dev, const struct virtio_start *s)
 {
 	struct virtio_net *n = to_net(dev);
@@ -197,7 +202,6 @@ static int virtio_net_start(struct virtio_dev *dev, const struct virtio_start *s
 
 	n->features = s->features;
 	n->transport = s->transport;
-	atomic_store(&n->link_up, ask_link(n));
 	ret = set_offloads(n, s->features);
 	if (!ret)
 		ret = set_backend_pairs(n, 1);
@@ -208,6 +212,14 @@ static int virtio_net_start(struct virtio_dev *dev, const struct virtio_start *s
 	if (ret)
 		virtio_net_stop(dev);
 	return ret;
+}
+
+static void virtio_net_irq_changed(struct virtio_dev *dev)
+{
+	struct virtio_net *n = to_net(dev);
+
+	for (unsigned int i = 0; i < n->nr_started; i++)
+		net_pair_irq_changed(n->pair[i]);
 }
 
 static void virtio_net_free(struct virtio_dev *dev)
@@ -236,6 +248,7 @@ static const struct virtio_dev_ops virtio_net_ops = {
 	.read_config = virtio_net_read_config,
 	.start = virtio_net_start,
 	.stop = virtio_net_stop,
+	.irq_changed = virtio_net_irq_changed,
 	.free = virtio_net_free,
 	.queue_stats = virtio_net_queue_stats,
 };
@@ -284,22 +297,50 @@ static int choose_mac(uint8_t mac[6], const struct virtio_net_cfg *cfg)
 	return 0;
 }
 
+static int create_pair(struct virtio_net *n, unsigned int i, const struct virtio_net_cfg *cfg,
+		       struct net_vhost *vhost)
+{
+	struct net_pair_cfg pc = {
+		.fd = n->be->fd[i], .link_fd = i ? -1 : n->be->link_fd, .vhost = vhost,
+		.max_size = cfg->queue_size, .errors = &n->dev.errors,
+		.ops = &pair_ops, .ctx = n, .entry = cfg->entry,
+	};
+	char name[32];
+	int ret;
+
+	snprintf(name, sizeof(name), "%.9s-p%u", n->dev.errors.name, i);
+	ret = net_pair_create(&n->pair[i], &pc, name);
+	if (!ret && cfg->nr_cpus)
+		ret = net_pair_pin(n->pair[i], cfg->cpus[i % cfg->nr_cpus]);
+	return ret;
+}
+
+/* The first pair decides whether there is a vhost-net. Leaves *vhost NULL if we do without. */
+static int open_vhost(struct virtio_net *n, unsigned int i, const struct virtio_net_cfg *cfg,
+		      struct net_vhost **vhost)
+{
+	int ret;
+
+	*vhost = NULL;
+	if (cfg->vhost == VIRTIO_NET_VHOST_OFF || (i && !n->has_vhost))
+		return 0;
+	ret = n->be->is_tap ? net_vhost_open(vhost, n->be->fd[i]) : -ENOTSUP;
+	n->has_vhost = !ret;
+	if (!ret || (!i && cfg->vhost == VIRTIO_NET_VHOST_AUTO))
+		return 0;
+	return log_fail(ret, "%s: /dev/vhost-net: %s (try: modprobe vhost_net)",
+			n->dev.errors.name, strerror(-ret));
+}
+
 static int create_pairs(struct virtio_net *n, const struct virtio_net_cfg *cfg)
 {
-	char name[32];
+	struct net_vhost *vhost;
 	int ret = 0;
 
 	for (unsigned int i = 0; i < cfg->pairs && !ret; i++) {
-		struct net_pair_cfg pc = {
-			.fd = n->be->fd[i], .link_fd = i ? -1 : n->be->link_fd,
-			.max_size = cfg->queue_size, .errors = &n->dev.errors,
-			.ops = &pair_ops, .ctx = n, .entry = cfg->entry,
-		};
-
-		snprintf(name, sizeof(name), "%.9s-p%u", n->dev.errors.name, i);
-		ret = net_pair_create(&n->pair[i], &pc, name);
-		if (!ret && cfg->nr_cpus)
-			ret = net_pair_pin(n->pair[i], cfg->cpus[i % cfg->nr_cpus]);
+		ret = open_vhost(n, i, cfg, &vhost);
+		if (!ret)
+			ret = create_pair(n, i, cfg, vhost);
 	}
 	return ret;
 }

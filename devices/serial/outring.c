@@ -145,6 +145,11 @@ bool outring_flush(struct outring *o)
 	return true;
 }
 
+bool outring_is_plain(const struct outring *o)
+{
+	return o->mode != OUTRING_SOCKET && o->mode != OUTRING_POLLED;
+}
+
 uint64_t outring_nr_writes(const struct outring *o)
 {
 	return o->nr_writes;

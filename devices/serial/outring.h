@@ -26,6 +26,9 @@ uint32_t outring_pending(const struct outring *o);
 /* Writes what goes without blocking. false: something is left, try later. */
 bool outring_flush(struct outring *o);
 
+/* Flushing takes no other system call than write(2). */
+bool outring_is_plain(const struct outring *o);
+
 uint64_t outring_nr_writes(const struct outring *o);
 uint64_t outring_nr_dropped(const struct outring *o);
 

@@ -211,12 +211,16 @@ static uint8_t read_register(struct uart16550 *u, uint64_t reg)
 
 static void send_out(struct uart16550 *u, uint8_t byte)
 {
-	bool blocked = outring_pending(u->out) > FLUSH_BYTES;
+	bool behind = outring_pending(u->out) > FLUSH_BYTES;
 
 	u->stats.tx_bytes++;
 	outring_put(u->out, byte);
-	/* Once the host is behind, only the timer tries again. */
-	if (!blocked && (byte == '\n' || outring_pending(u->out) >= FLUSH_BYTES))
+	/*
+	 * Once the host is behind, only the timer tries again; and a vCPU,
+	 * jailed as it is, leaves sockets and the like to the main thread.
+	 */
+	if (!behind && outring_is_plain(u->out) &&
+	    (byte == '\n' || outring_pending(u->out) >= FLUSH_BYTES))
 		outring_flush(u->out);
 	if (outring_pending(u->out) && !u->timer_armed)
 		arm_timer(u, FLUSH_NS);

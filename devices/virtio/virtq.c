@@ -128,6 +128,11 @@ uint16_t virtq_size(const struct virtq *q)
 	return q->size;
 }
 
+const struct guest_mem *virtq_mem(const struct virtq *q)
+{
+	return q->mem;
+}
+
 uint16_t virtq_nr_inflight(const struct virtq *q)
 {
 	return q->nr_inflight;

@@ -50,6 +50,9 @@ void virtq_stop(struct virtq *q);
 
 uint16_t virtq_size(const struct virtq *q);
 
+/* The guest's memory, for vhost. */
+const struct guest_mem *virtq_mem(const struct virtq *q);
+
 /*
  * Takes the next chain. iov has room for max_iov entries; virtq_size() is
  * always enough. Entries of length 0 are left out.

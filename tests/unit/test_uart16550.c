@@ -200,6 +200,7 @@ START_TEST(a_socket_that_is_full_does_not_block)
 	guest_fd = fd[1];
 	create(guest_fd);
 	say("hi\n");
+	uart16550_service(u);
 	expect_output("hi\n");
 	for (int i = 0; i < 1000000; i++)
 		out(UART_TX, 'x');

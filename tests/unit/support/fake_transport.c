@@ -48,6 +48,11 @@ int virtio_irq_begin(struct virtio_irq *irq)
 	return irq->fd;
 }
 
+int virtio_irq_direct_fd(struct virtio_irq *irq)
+{
+	return atomic_load(&irq->masked) ? -1 : irq->fd;
+}
+
 static void signal_fd(int fd)
 {
 	uint64_t one = 1;
@@ -179,6 +184,8 @@ void fake_wait_used(struct fake_transport *ft, unsigned int q, uint16_t *head, u
 void fake_mask(struct fake_transport *ft, unsigned int q, bool masked)
 {
 	atomic_store(&ft->irq[q].masked, masked);
+	if (ft->started && ft->dev->ops->irq_changed)
+		ft->dev->ops->irq_changed(ft->dev);
 }
 
 unsigned int fake_nr_irqs(struct fake_transport *ft, unsigned int q)

@@ -10,6 +10,7 @@
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/sockios.h>
+#include <linux/vhost.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -59,7 +60,16 @@
 	IOCTL(TUNSETOFFLOAD, "offloads of a tap"), \
 	IOCTL(TUNSETQUEUE, "queues of a tap"), \
 	IOCTL(TUNGETIFF, "name of the interface, for the next"), \
-	IOCTL(SIOCGIFFLAGS, "is the link up")
+	IOCTL(SIOCGIFFLAGS, "is the link up"), \
+	IOCTL(VHOST_SET_FEATURES, "vhost-net, when a device starts"), \
+	IOCTL(VHOST_SET_MEM_TABLE, "the same"), \
+	IOCTL(VHOST_SET_VRING_NUM, "the same"), \
+	IOCTL(VHOST_SET_VRING_BASE, "the same"), \
+	IOCTL(VHOST_SET_VRING_ADDR, "the same"), \
+	IOCTL(VHOST_SET_VRING_KICK, "the same, and when it stops"), \
+	IOCTL(VHOST_SET_VRING_CALL, "the same, and when a vector is masked"), \
+	IOCTL(VHOST_SET_VRING_ERR, "the same"), \
+	IOCTL(VHOST_NET_SET_BACKEND, "the same, and when it stops")
 
 static const struct rule vcpu_rules[] = {
 	IOCTL(KVM_RUN, "runs the guest"),
@@ -96,6 +106,7 @@ static const struct rule net_rules[] = {
 	IOCTL(TUNGETIFF, "name of the interface"),
 	IOCTL(TUNSETOFFLOAD, "offloads, on the control queue"),
 	IOCTL(TUNSETQUEUE, "number of queues in use, the same"),
+	IOCTL(VHOST_NET_SET_BACKEND, "the same, with vhost-net"),
 };
 
 static const struct rule main_rules[] = {

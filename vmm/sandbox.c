@@ -122,14 +122,15 @@ static int drop_bounding_set(const struct sandbox *s)
 	return prctl(PR_SET_SECUREBITS, bits) ? missing(s, "locked securebits", -errno) : 0;
 }
 
-static int drop_user(const struct sandbox *s)
+static int drop_user(struct sandbox *s)
 {
 	uid_t uid = s->cfg->has_user ? s->cfg->uid : FIRST_UID + (uid_t)getpid();
 	gid_t gid = s->cfg->has_user ? s->cfg->gid : (gid_t)uid;
 
-	if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
-		return log_errno("jail: become user %u, group %u (see --jail-user)", uid, gid);
-	return 0;
+	if (!setgroups(0, NULL) && !setresgid(gid, gid, gid) && !setresuid(uid, uid, uid))
+		return 0;
+	s->own_uid = s->own_user = false;
+	return missing(s, "a user of its own (see --jail-user)", -errno);
 }
 
 static int drop_capabilities(void)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which rules of the filters some run has used, seen with strace."""
+
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from monitor import Monitor
+
+LINE = re.compile(r"^(\d+) +(?:<\.\.\. )?([a-z_0-9]+)(?: resumed>|\()(.*)")
+NAME = re.compile(r'PR_SET_NAME, "([^"]*)"')
+ROLES = (("vcpu", "vcpu"), ("blk", "blk"), ("net", "net"))
+BY_FIRST = {"ioctl": 1, "madvise": 2, "io_uring_register": 1}
+
+# No run here can use these; why they are needed all the same.
+EXCUSES = {
+    "clock_gettime": "only where the host's clock is not in the vDSO",
+    "ioctl BLKDISCARD": "only with a block device",
+    "fallocate": "the bare guests' file system may do without",
+    "pwrite64": "only where the host cannot zero a range",
+    "exit": "seen at the end of threads only when strace sees it",
+}
+
+
+def listed(prober):
+    """(role, rule, why)"""
+    out = subprocess.run([prober, "--list"], capture_output=True, text=True, check=True).stdout
+    return [tuple(line.split("\t")) for line in out.splitlines()]
+
+
+def rule_name(call, args):
+    if call not in BY_FIRST:
+        return call
+    fields = args.split(",")
+    word = fields[BY_FIRST[call]].strip(" )").split(" ")[0] if len(fields) > BY_FIRST[call] else ""
+    return f"{call} {word}".replace("IORING_", "")
+
+
+class Trace:
+    """One file of strace: threads get their role from their name, rights end at seccomp(2)."""
+
+    def __init__(self):
+        self.used = set()
+        self.role = {}          # thread -> role
+        self.filtered = set()
+
+    def read(self, path, uring):
+        self.role, self.filtered, first = {}, set(), None
+        for line in open(path, encoding="ascii", errors="replace"):
+            m = LINE.match(line)
+            if not m:
+                continue
+            tid, call, args = m.groups()
+            first = first or tid
+            self.take(tid, call, args, tid == first, uring)
+
+    def take(self, tid, call, args, is_main, uring):
+        name = NAME.search(args) if call == "prctl" else None
+        if name:
+            self.role[tid] = self.role_of(name[1], uring)
+        if call == "seccomp" and "SET_MODE_FILTER" in args:
+            self.filtered.add(tid)
+        elif tid in self.filtered:
+            role = "main" if is_main else self.role.get(tid, "?")
+            self.used.add((role, rule_name(call, args)))
+
+    @staticmethod
+    def role_of(name, uring):
+        for start, role in ROLES:
+            if name.startswith(start):
+                return "blk_uring" if role == "blk" and uring else role
+        return "?"
+
+
+def traced(path):
+    return ["strace", "-f", "-qq", "-e", "signal=none", "-o", path]
+
+
+def run_guest(opts, path, guest, append, *args, **popen):
+    with Monitor(opts, *args, prefix=traced(path), guest=guest, append=append, cpus=1,
+                 **popen) as m:
+        m.finish(120)
+
+
+def run_halted(opts, path, *args, stop_and_go=False, **popen):
+    """A guest that stays, ended by SIGTERM; the tracer passes signals on to nobody."""
+    with Monitor(opts, *args, prefix=traced(path), **popen) as m:
+        time.sleep(3)
+        child = child_of(m.pid)
+        if child and stop_and_go:
+            os.kill(child, signal.SIGSTOP)
+            time.sleep(0.3)
+            os.kill(child, signal.SIGCONT)
+            time.sleep(0.3)
+        if child:
+            os.kill(child, signal.SIGTERM)
+        m.finish(30)
+
+
+def child_of(pid):
+    children = open(f"/proc/{pid}/task/{pid}/children").read().split()
+    return int(children[0]) if children else None
+
+
+def numbered_disk(path, sectors=2048):
+    with open(path, "wb") as f:
+        for i in range(sectors):
+            f.write(i.to_bytes(8, "little") * 64)
+    return path
+
+
+def used(opts, tap):
+    """All (role, rule) pairs that some run has used."""
+    trace, log = Trace(), os.path.join(opts.scratch, "strace")
+    disk = numbered_disk(os.path.join(opts.scratch, "numbered"))
+    stats = os.path.join(opts.scratch, "stats2")
+    for aio in ("io_uring", "threads"):
+        for guest in ("blk", "reset", "hostile_blk"):
+            run_guest(opts, log, guest, "", "--disk",
+                      f"path={disk},queues=4,serial=bare-disk,aio={aio}", "--disk",
+                      f"path={numbered_disk(disk + '2')},queues=2,aio={aio}", "--stats", stats)
+            trace.read(log, aio == "io_uring")
+    for guest in ("net",):
+        run_net(opts, log, guest)
+        trace.read(log, False)
+    run_guest(opts, log, "power", "how=triple")
+    trace.read(log, False)
+    run_halted(opts, log, "--net", f"tap={tap}", stop_and_go=True)
+    trace.read(log, False)
+    run_terminal(opts, log)
+    trace.read(log, False)
+    run_socket(opts, log)
+    trace.read(log, False)
+    return trace.used
+
+
+def run_net(opts, path, guest):
+    setup = ("ip link set lo up && ip tuntap add bare0 mode tap multi_queue && "
+             "ip addr add 192.168.77.1/24 dev bare0 && ip link set bare0 up && exec \"$0\" \"$@\"")
+    prefix = ["unshare", "-n", "sh", "-c", setup, *traced(path)]
+    with Monitor(opts, "--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01", prefix=prefix,
+                 guest=guest, append="", cpus=1) as m:
+        m.finish(120)
+
+
+def run_terminal(opts, path):
+    """Ctrl-A x on a terminal."""
+    master, slave = pty.openpty()
+    with Monitor(opts, prefix=traced(path), stdin=slave, stdout=slave) as m:
+        os.close(slave)
+        time.sleep(3)
+        os.write(master, b"\x01x")
+        m.finish(30)
+    os.close(master)
+
+
+def run_socket(opts, path):
+    ours, theirs = socket.socketpair()
+    run_halted(opts, path, stdout=theirs)
+    ours.close()
+    theirs.close()

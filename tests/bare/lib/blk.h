@@ -7,7 +7,7 @@
 
 #define SECTOR 512u
 #define BLK_NO_ANSWER 0xee	/* what the status byte holds until the device writes it */
-#define BLK_MS 2000
+#define BLK_MS 4000
 
 struct blk_req {
 	struct virtio_blk_outhdr hdr;

@@ -11,7 +11,7 @@
 #include "vdev.h"
 
 #define QUIET_MS 20		/* how long a test listens for what must not come */
-#define ARRIVE_MS 1000		/* how long for what must */
+#define ARRIVE_MS 3000		/* how long for what must */
 
 extern struct vdev *dev;	/* chosen by the setups below */
 

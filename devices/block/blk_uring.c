@@ -31,6 +31,7 @@
 #include "util.h"
 
 #define MAX_SLOTS	128u	/* requests in flight; more wait in the guest's ring */
+#define TURN		32u	/* requests taken before the answered ones are shown */
 #define INLINE_IOV	8u
 #define DISK_FILE	0	/* index among the registered files */
 
@@ -43,7 +44,6 @@ struct slot {
 	unsigned int nr_iov;
 	uint32_t left;			/* bytes */
 	uint16_t head;
-	uint16_t next_free;
 	struct iovec small[INLINE_IOV];
 	struct blk_req req;
 };
@@ -53,7 +53,8 @@ struct blk_uring {	/* the worker's, but for what create sets */
 	struct io_uring ring;
 	bool ring_made;
 	unsigned int nr_slots;		/* set once */
-	unsigned int nr_free, first_free;
+	unsigned int nr_free;
+	uint8_t free[MAX_SLOTS];	/* a stack, so that few slots are ever touched */
 	bool kick_armed;
 	bool look;			/* there may be requests in the guest's ring */
 	bool drained;			/* there were none left, and doorbells are off */
@@ -63,7 +64,6 @@ struct blk_uring {	/* the worker's, but for what create sets */
 
 static const uint64_t one = 1;
 
-/* There is room: a turn of the loop uses nr_slots + 4 entries at most. */
 static struct io_uring_sqe *get_sqe(struct blk_uring *u, uint64_t tag)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
@@ -119,19 +119,13 @@ static void publish(struct blk_uring *u)
 
 static struct slot *slot_get(struct blk_uring *u)
 {
-	struct slot *s = &u->slot[u->first_free];
-
-	u->first_free = s->next_free;
-	u->nr_free--;
-	return s;
+	return &u->slot[u->free[--u->nr_free]];
 }
 
 /* The last one given back is the next one taken: its memory is in the cache. */
 static void slot_put(struct blk_uring *u, struct slot *s)
 {
-	s->next_free = (uint16_t)u->first_free;
-	u->first_free = (unsigned int)(s - u->slot);
-	u->nr_free++;
+	u->free[u->nr_free++] = (uint8_t)(s - u->slot);
 }
 
 static unsigned int nr_inflight(const struct blk_uring *u)
@@ -234,16 +228,16 @@ static bool take_one(struct blk_uring *u)
 	return taken != BLK_TAKEN_NONE;
 }
 
-/* Takes what is there, at most a ring of it, with doorbells off. */
+/* Takes what is there, at most a turn of it, with doorbells off. */
 static void take_requests(struct blk_uring *u)
 {
-	unsigned int n = 0, max = virtq_size(u->q->vq);
+	unsigned int n = 0;
 
 	virtq_disable_kick(u->q->vq);
-	while (n < max && take_one(u))
+	while (n < TURN && take_one(u))
 		n++;
-	u->look = n == max;
-	u->drained = n < max && u->nr_free;
+	u->look = n == TURN;
+	u->drained = n < TURN && u->nr_free;
 }
 
 /* The rest of a transfer that was cut short goes back into the ring. */
@@ -347,7 +341,7 @@ static void wait_for_events(struct blk_uring *u)
  */
 static void wind_down(struct blk_uring *u)
 {
-	unsigned int turns = 1 + virtq_size(u->q->vq) / u->nr_slots;
+	unsigned int turns = 1 + virtq_size(u->q->vq) / MIN(u->nr_slots, TURN);
 
 	u->look = true;
 	while ((turns && u->look) || nr_inflight(u)) {
@@ -414,12 +408,11 @@ static int restrict_ring(struct io_uring *ring)
 static int setup_ring(struct blk_uring *u)
 {
 	struct io_uring_params p = { .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN };
-	unsigned int entries = u->nr_slots + 4;
-	int ret = io_uring_queue_init_params(entries, &u->ring, &p);
+	int ret = io_uring_queue_init_params(u->nr_slots, &u->ring, &p);
 
 	if (ret == -EINVAL) {		/* before Linux 5.19 */
 		p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED };
-		ret = io_uring_queue_init_params(entries, &u->ring, &p);
+		ret = io_uring_queue_init_params(u->nr_slots, &u->ring, &p);
 	}
 	if (ret)
 		return ret;

@@ -28,6 +28,7 @@ class Guest:
     tap: bool = False           # needs a network of its own, with a tap
     flap: bool = False          # ... which goes down and up a few times
     seconds: float = 20
+    stats: dict = dataclasses.field(default_factory=dict)   # path in --stats -> value at the end
 
     def __post_init__(self):
         self.program = self.program or self.name
@@ -73,6 +74,21 @@ GUESTS = CONFORMANCE + POWER + [
             append="irq=single"),
     two("transport"),
     variant("transport-single", "transport", args=("--irq", "single")),
+    variant("cost-start", "cost", check="a_start_and_traffic", stats={
+        "routing.set_gsi_routing": 1, "routing.irqfd_binds": 5, "routing.irqfd_unbinds": 0,
+        "devices.0.notify_writes": 0, "devices.0.running_accesses": 1,
+        "devices.0.queues.0.reads": 50, "devices.0.queues.3.reads": 50,
+        "devices.0.queues.3.interrupts": 50}),
+    variant("cost-masks", "cost", check="a_thousand_masks", stats={
+        "routing.set_gsi_routing": 1, "routing.irqfd_binds": 5, "routing.irqfd_unbinds": 0}),
+    variant("cost-same-message", "cost", check="the_same_message_again_and_again", stats={
+        "routing.set_gsi_routing": 1, "routing.irqfd_binds": 5}),
+    variant("cost-restarts", "cost", check="restarts_and_a_reset",
+            stats={"routing.gsis_in_use": 0}),
+    Guest("many", disks=("queues=1",) * 126 + ("queues=1,irq=shared", "queues=1,irq=single"),
+          seconds=60, append="devices=128", stats={"routing.gsis_in_use": 254}),
+    two("storm", cpus=2, seconds=40),
+    Guest("serial"),
     two("hostile_ring"),
     variant("hostile_ring-threads", "hostile_ring", disks=("queues=2,aio=threads", "queues=2")),
     two("hostile_blk"),

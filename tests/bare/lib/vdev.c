@@ -4,7 +4,7 @@
 #include "vdev.h"
 
 #define MAGIC		0x74726976u	/* "virt" */
-#define MAX_DEVICES	64
+#define MAX_DEVICES	128
 #define RESET_MS	2000
 
 static struct vdev devices[MAX_DEVICES];
@@ -37,6 +37,8 @@ static void identify(struct vdev *d)
 	if ((d->vendor & VIRTIO_MMIO_VENDOR_MSI_MASK) != VIRTIO_MMIO_VENDOR_MSI)
 		return;
 	d->doorbells = d->vendor & VIRTIO_MMIO_VENDOR_F_PER_QUEUE_NOTIFY;
+	if (d->doorbells)
+		d->doorbell_reg = vdev_read(d, VIRTIO_MMIO_DOORBELL);
 	if (d->vendor & VIRTIO_MMIO_VENDOR_F_MSI_INTR)
 		d->nr_vectors = msi_csr(d) & VIRTIO_MMIO_MSI_CSR_NVEC_MASK;
 }
@@ -228,7 +230,7 @@ void vdev_start(struct vdev *d, unsigned int nr_queues, uint64_t features, enum 
 
 uint64_t vdev_doorbell(const struct vdev *d, unsigned int q)
 {
-	uint32_t where = vdev_read(d, VIRTIO_MMIO_DOORBELL);
+	uint32_t where = d->doorbell_reg;
 
 	return d->base + (where & VIRTIO_MMIO_DOORBELL_OFFSET_MASK) +
 	       (uint64_t)q * (where >> VIRTIO_MMIO_DOORBELL_STRIDE_SHIFT);

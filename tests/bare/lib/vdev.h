@@ -57,6 +57,7 @@ struct vdev {
 	unsigned int nr_queues;		/* of the device, at most VDEV_MAX_QUEUES */
 	unsigned int nr_vectors;	/* 0: no MSI */
 	bool doorbells;
+	uint32_t doorbell_reg;		/* as read when it was found */
 	uint64_t features;		/* negotiated last */
 	uint16_t queue_size;		/* wanted by vdev_setup_queue(); 0: 16 */
 	void *priv;			/* of the driver for the device type */

@@ -11,14 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli_device.h"
 #include "cli_jail.h"
 #include "cli_value.h"
 #include "util.h"
 #include "version.h"
-
-#define MAX_QUEUE_SIZE 1024u
-
-static const char *const irq_names[] = { "msi", "shared", "single", NULL };
 
 struct option_def {
 	const char *name;
@@ -26,249 +23,6 @@ struct option_def {
 	const char *help;	/* lines separated by \n */
 	int (*set)(struct vm_config *c, const char *arg);	/* -EINVAL: bad value */
 };
-
-/* A private copy that lives as long as the configuration. */
-static char *keep(struct vm_config *c, const char *s)
-{
-	char *copy = c->nr_strings < VM_MAX_STRINGS ? strdup(s) : NULL;
-
-	if (copy)
-		c->string[c->nr_strings++] = copy;
-	return copy;
-}
-
-static int set_fd(const char *s, int *fd)
-{
-	uint64_t n;
-
-	if (cli_number(s, 0, INT32_MAX, &n))
-		return -EINVAL;
-	*fd = (int)n;
-	return 0;
-}
-
-static int set_u16(const char *s, uint64_t min, uint64_t max, uint16_t *out)
-{
-	uint64_t n;
-
-	if (cli_number(s, min, max, &n))
-		return -EINVAL;
-	*out = (uint16_t)n;
-	return 0;
-}
-
-static int set_queue_size(const char *s, uint16_t *out)
-{
-	uint64_t n;
-
-	if (cli_number(s, VIRTIO_BLK_MIN_SIZE, MAX_QUEUE_SIZE, &n) || n & (n - 1))
-		return -EINVAL;
-	*out = (uint16_t)n;
-	return 0;
-}
-
-static int set_irq(const char *s, enum vm_irq_mode *out)
-{
-	unsigned int i;
-
-	if (cli_choice(s, irq_names, &i))
-		return -EINVAL;
-	*out = (enum vm_irq_mode)i;
-	return 0;
-}
-
-/* Keys of --disk. */
-
-static int disk_path(void *ctx, char *v)
-{
-	((struct vm_disk *)ctx)->blk.file.path = v;
-	return *v ? 0 : -EINVAL;
-}
-
-static int disk_fd(void *ctx, char *v)
-{
-	return set_fd(v, &((struct vm_disk *)ctx)->blk.file.fd);
-}
-
-static int disk_queues(void *ctx, char *v)
-{
-	return set_u16(v, 1, VIRTIO_BLK_MAX_QUEUES, &((struct vm_disk *)ctx)->blk.queues);
-}
-
-static int disk_queue_size(void *ctx, char *v)
-{
-	return set_queue_size(v, &((struct vm_disk *)ctx)->blk.queue_size);
-}
-
-static int disk_readonly(void *ctx, char *v)
-{
-	return cli_on_off(v, &((struct vm_disk *)ctx)->blk.file.readonly);
-}
-
-static int disk_direct(void *ctx, char *v)
-{
-	return cli_on_off(v, &((struct vm_disk *)ctx)->blk.file.direct);
-}
-
-static int disk_serial(void *ctx, char *v)
-{
-	struct vm_disk *d = ctx;
-
-	if (strlen(v) >= sizeof(d->blk.serial))
-		return -EINVAL;
-	strcpy(d->blk.serial, v);
-	return 0;
-}
-
-static int disk_irq(void *ctx, char *v)
-{
-	return set_irq(v, &((struct vm_disk *)ctx)->irq);
-}
-
-static int disk_cache(void *ctx, char *v)
-{
-	static const char *const names[] = { "writeback", "writethrough", "unsafe", NULL };
-	unsigned int i;
-
-	if (cli_choice(v, names, &i))
-		return -EINVAL;
-	((struct vm_disk *)ctx)->blk.cache = (enum virtio_blk_cache)i;
-	return 0;
-}
-
-static int disk_aio(void *ctx, char *v)
-{
-	static const char *const names[] = { "auto", "io_uring", "threads", NULL };
-	unsigned int i;
-
-	if (cli_choice(v, names, &i))
-		return -EINVAL;
-	((struct vm_disk *)ctx)->blk.aio = (enum virtio_blk_aio)i;
-	return 0;
-}
-
-static int disk_poll_us(void *ctx, char *v)
-{
-	uint64_t n;
-
-	if (cli_number(v, 0, 1000000, &n))
-		return -EINVAL;
-	((struct vm_disk *)ctx)->blk.poll_us = (uint32_t)n;
-	return 0;
-}
-
-static const struct cli_key disk_keys[] = {
-	{ "path", disk_path },
-	{ "fd", disk_fd },
-	{ "queues", disk_queues },
-	{ "queue-size", disk_queue_size },
-	{ "readonly", disk_readonly },
-	{ "direct", disk_direct },
-	{ "cache", disk_cache },
-	{ "aio", disk_aio },
-	{ "poll-us", disk_poll_us },
-	{ "serial", disk_serial },
-	{ "irq", disk_irq },
-};
-
-/* Keys of --net. */
-
-static int net_tap(void *ctx, char *v)
-{
-	((struct vm_net *)ctx)->net.tap = v;
-	return *v ? 0 : -EINVAL;
-}
-
-static int net_queues(void *ctx, char *v)
-{
-	return set_u16(v, 1, VIRTIO_NET_MAX_PAIRS, &((struct vm_net *)ctx)->net.pairs);
-}
-
-static int net_queue_size(void *ctx, char *v)
-{
-	return set_queue_size(v, &((struct vm_net *)ctx)->net.queue_size);
-}
-
-static int net_mac(void *ctx, char *v)
-{
-	struct vm_net *n = ctx;
-
-	n->net.has_mac = true;
-	return cli_mac(v, n->net.mac);
-}
-
-static int net_mtu(void *ctx, char *v)
-{
-	return set_u16(v, 68, 65535, &((struct vm_net *)ctx)->net.mtu);
-}
-
-static int net_irq(void *ctx, char *v)
-{
-	return set_irq(v, &((struct vm_net *)ctx)->irq);
-}
-
-static const struct cli_key net_keys[] = {
-	{ "tap", net_tap },
-	{ "queues", net_queues },
-	{ "queue-size", net_queue_size },
-	{ "mac", net_mac },
-	{ "mtu", net_mtu },
-	{ "irq", net_irq },
-};
-
-static int add_keys(struct vm_config *c, const char *option, const char *arg,
-		    const struct cli_key *keys, size_t nr_keys, void *ctx)
-{
-	char *text = keep(c, arg);
-	const char *bad = "";
-
-	if (!text)
-		return -ENOMEM;
-	if (cli_keys(text, keys, nr_keys, ctx, &bad)) {
-		log_error("--%s: \"%s\" is no key=value that it takes (see mimsy run --help)",
-			  option, bad);
-		return -E2BIG;		/* said already */
-	}
-	return 0;
-}
-
-static int said(const char *what)
-{
-	log_error("%s", what);
-	return -E2BIG;
-}
-
-static int opt_disk(struct vm_config *c, const char *arg)
-{
-	struct vm_disk *d = &c->disk[c->nr_disks];
-	int ret;
-
-	if (c->nr_disks == LAYOUT_VIRTIO_MAX)
-		return said("--disk: at most 128 devices fit");
-	*d = (struct vm_disk){ .blk = VIRTIO_BLK_CFG_DEFAULT, .irq = VM_IRQ_DEFAULT };
-	ret = add_keys(c, "disk", arg, disk_keys, ARRAY_SIZE(disk_keys), d);
-	if (!ret && !d->blk.file.path && d->blk.file.fd < 0)
-		return said("--disk: path= is missing");
-	if (!ret)
-		c->nr_disks++;
-	return ret;
-}
-
-static int opt_net(struct vm_config *c, const char *arg)
-{
-	struct vm_net *n = &c->net[c->nr_nets];
-	int ret;
-
-	if (c->nr_nets == LAYOUT_VIRTIO_MAX)
-		return said("--net: at most 128 devices fit");
-	*n = (struct vm_net){ .net = VIRTIO_NET_CFG_DEFAULT, .irq = VM_IRQ_DEFAULT };
-	ret = add_keys(c, "net", arg, net_keys, ARRAY_SIZE(net_keys), n);
-	if (!ret && !n->net.tap)
-		return said("--net: tap= is missing");
-	if (!ret)
-		c->nr_nets++;
-	return ret;
-}
 
 static int opt_kernel(struct vm_config *c, const char *arg)
 {
@@ -286,7 +40,7 @@ static int opt_cmdline(struct vm_config *c, const char *arg)
 {
 	for (const char *p = arg; *p; p++)
 		if ((unsigned char)*p < ' ')
-			return said("--cmdline: control characters are not allowed");
+			return -EINVAL;
 	c->cmdline = arg;
 	return 0;
 }
@@ -342,7 +96,7 @@ static int opt_memory_backing(struct vm_config *c, const char *arg)
 
 static int opt_irq(struct vm_config *c, const char *arg)
 {
-	return set_irq(arg, &c->irq);
+	return cli_irq(arg, &c->irq);
 }
 
 static int opt_describe(struct vm_config *c, const char *arg)
@@ -417,23 +171,8 @@ static const struct option_def options[] = {
 	{ "memory", "SIZE", "guest memory with K, M or G (256M)", opt_memory },
 	{ "memory-backing", "default|thp|hugetlb", "pages behind the guest's memory",
 	  opt_memory_backing },
-	{ "disk", "path=F[,key=value...]", "a disk; may be repeated. Keys:\n"
-	  "queues=N          1..64, each with a thread and an interrupt (1)\n"
-	  "queue-size=N      power of two, 4..1024 (256)\n"
-	  "readonly=on|off   (off)\n"
-	  "direct=on|off     bypass the host's page cache (off)\n"
-	  "cache=writeback|writethrough|unsafe   when a write is stable (writeback)\n"
-	  "aio=auto|io_uring|threads   how the host does the I/O (auto)\n"
-	  "poll-us=N         look for N microseconds before sleeping (0)\n"
-	  "serial=S          at most 20 characters\n"
-	  "irq=msi|shared|single   instead of --irq\n"
-	  "fd=N              an open descriptor instead of path", opt_disk },
-	{ "net", "tap=NAME[,key=value...]", "a network interface; may be repeated. Keys:\n"
-	  "queues=PAIRS      1..32, each with two interrupts (1)\n"
-	  "queue-size=N      power of two, 4..1024 (256)\n"
-	  "mac=M             (random)\n"
-	  "mtu=N             68..65535, told to the guest\n"
-	  "irq=msi|shared|single   instead of --irq", opt_net },
+	{ "disk", "path=F[,key=value...]", cli_disk_help, cli_disk },
+	{ "net", "tap=NAME[,key=value...]", cli_net_help, cli_net },
 	{ "irq", "msi|shared|single", "interrupts of all devices: one MSI per queue, one for all\n"
 	  "queues, or a single line (msi). A guest driver without MSI uses the line", opt_irq },
 	{ "doorbells", "on|off", "a notification address per queue (on)", opt_doorbells },
@@ -527,7 +266,8 @@ static int take_option(struct vm_config *c, int argc, char **argv, int at)
 	}
 	ret = o->set(c, value);
 	if (ret == -EINVAL)
-		return log_fail(-EINVAL, "--%s: \"%s\" is not %s", o->name, value, o->arg);
+		return log_fail(-EINVAL, "--%s: \"%s\" is not %s: %.*s", o->name, value, o->arg,
+				(int)strcspn(o->help, "\n"), o->help);
 	return ret ? -EINVAL : used;
 }
 

@@ -34,11 +34,13 @@ enum vm_console { VM_CONSOLE_STDIO, VM_CONSOLE_NONE, VM_CONSOLE_FILE };
 struct vm_disk {
 	struct virtio_blk_cfg blk;
 	enum vm_irq_mode irq;
+	int cpus[VIRTIO_BLK_MAX_QUEUES];
 };
 
 struct vm_net {
 	struct virtio_net_cfg net;
 	enum vm_irq_mode irq;
+	int cpus[VIRTIO_NET_MAX_PAIRS];
 };
 
 struct vm_config {

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * --disk and --net: lists of key=value. A wrong value is answered with its
+ * key's line of the help.
+ */
+#include "cli_device.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cli_value.h"
+#include "util.h"
+
+#define MAX_QUEUE_SIZE 1024u
+
+const char cli_disk_help[] =
+	"a disk; may be repeated. Keys:\n"
+	"queues=N          1..64, each with a thread and an interrupt (1)\n"
+	"queue-size=N      power of two, 4..1024 (256)\n"
+	"readonly=on|off   (off)\n"
+	"direct=on|off     bypass the host's page cache (off)\n"
+	"cache=writeback|writethrough|unsafe   when a write is stable (writeback)\n"
+	"aio=auto|io_uring|threads   how the host does the I/O (auto)\n"
+	"poll-us=N         look for N microseconds before sleeping (0)\n"
+	"cpus=LIST         host CPUs for the queues' threads, in turn: 0-3:8\n"
+	"serial=S          at most 20 characters\n"
+	"irq=msi|shared|single   instead of --irq\n"
+	"fd=N              an open descriptor instead of path";
+
+const char cli_net_help[] =
+	"a network interface; may be repeated. Keys:\n"
+	"queues=PAIRS      1..32, each with two interrupts (1)\n"
+	"queue-size=N      power of two, 4..1024 (256)\n"
+	"mac=M             (random)\n"
+	"mtu=N             68..65535, told to the guest\n"
+	"vhost=auto|on|off frames are moved by the host's kernel (auto)\n"
+	"cpus=LIST         host CPUs for the pairs' threads, in turn: 0-3:8\n"
+	"irq=msi|shared|single   instead of --irq\n"
+	"fd=N              an open tap queue; once for each pair";
+
+/* A private copy that lives as long as the configuration. */
+static char *keep(struct vm_config *c, const char *s)
+{
+	char *copy = c->nr_strings < VM_MAX_STRINGS ? strdup(s) : NULL;
+
+	if (copy)
+		c->string[c->nr_strings++] = copy;
+	return copy;
+}
+
+static int set_fd(const char *s, int *fd)
+{
+	uint64_t n;
+
+	if (cli_number(s, 0, INT32_MAX, &n))
+		return -EINVAL;
+	*fd = (int)n;
+	return 0;
+}
+
+static int set_u16(const char *s, uint64_t min, uint64_t max, uint16_t *out)
+{
+	uint64_t n;
+
+	if (cli_number(s, min, max, &n))
+		return -EINVAL;
+	*out = (uint16_t)n;
+	return 0;
+}
+
+static int set_queue_size(const char *s, uint16_t *out)
+{
+	uint64_t n;
+
+	if (cli_number(s, VIRTIO_BLK_MIN_SIZE, MAX_QUEUE_SIZE, &n) || n & (n - 1))
+		return -EINVAL;
+	*out = (uint16_t)n;
+	return 0;
+}
+
+int cli_irq(const char *s, enum vm_irq_mode *out)
+{
+	static const char *const names[] = { "msi", "shared", "single", NULL };
+	unsigned int i;
+
+	if (cli_choice(s, names, &i))
+		return -EINVAL;
+	*out = (enum vm_irq_mode)i;
+	return 0;
+}
+
+/* Keys of --disk. */
+
+static int disk_path(void *ctx, char *v)
+{
+	((struct vm_disk *)ctx)->blk.file.path = v;
+	return *v ? 0 : -EINVAL;
+}
+
+static int disk_fd(void *ctx, char *v)
+{
+	return set_fd(v, &((struct vm_disk *)ctx)->blk.file.fd);
+}
+
+static int disk_queues(void *ctx, char *v)
+{
+	return set_u16(v, 1, VIRTIO_BLK_MAX_QUEUES, &((struct vm_disk *)ctx)->blk.queues);
+}
+
+static int disk_queue_size(void *ctx, char *v)
+{
+	return set_queue_size(v, &((struct vm_disk *)ctx)->blk.queue_size);
+}
+
+static int disk_readonly(void *ctx, char *v)
+{
+	return cli_on_off(v, &((struct vm_disk *)ctx)->blk.file.readonly);
+}
+
+static int disk_direct(void *ctx, char *v)
+{
+	return cli_on_off(v, &((struct vm_disk *)ctx)->blk.file.direct);
+}
+
+static int disk_serial(void *ctx, char *v)
+{
+	struct vm_disk *d = ctx;
+
+	if (strlen(v) >= sizeof(d->blk.serial))
+		return -EINVAL;
+	strcpy(d->blk.serial, v);
+	return 0;
+}
+
+static int disk_irq(void *ctx, char *v)
+{
+	return cli_irq(v, &((struct vm_disk *)ctx)->irq);
+}
+
+static int disk_cache(void *ctx, char *v)
+{
+	static const char *const names[] = { "writeback", "writethrough", "unsafe", NULL };
+	unsigned int i;
+
+	if (cli_choice(v, names, &i))
+		return -EINVAL;
+	((struct vm_disk *)ctx)->blk.cache = (enum virtio_blk_cache)i;
+	return 0;
+}
+
+static int disk_aio(void *ctx, char *v)
+{
+	static const char *const names[] = { "auto", "io_uring", "threads", NULL };
+	unsigned int i;
+
+	if (cli_choice(v, names, &i))
+		return -EINVAL;
+	((struct vm_disk *)ctx)->blk.aio = (enum virtio_blk_aio)i;
+	return 0;
+}
+
+static int disk_poll_us(void *ctx, char *v)
+{
+	uint64_t n;
+
+	if (cli_number(v, 0, 1000000, &n))
+		return -EINVAL;
+	((struct vm_disk *)ctx)->blk.poll_us = (uint32_t)n;
+	return 0;
+}
+
+static int disk_cpus(void *ctx, char *v)
+{
+	struct vm_disk *d = ctx;
+
+	d->blk.cpus = d->cpus;
+	return cli_cpus(v, d->cpus, ARRAY_SIZE(d->cpus), &d->blk.nr_cpus);
+}
+
+static const struct cli_key disk_keys[] = {
+	{ "path", disk_path },
+	{ "fd", disk_fd },
+	{ "queues", disk_queues },
+	{ "queue-size", disk_queue_size },
+	{ "readonly", disk_readonly },
+	{ "direct", disk_direct },
+	{ "cache", disk_cache },
+	{ "aio", disk_aio },
+	{ "poll-us", disk_poll_us },
+	{ "cpus", disk_cpus },
+	{ "serial", disk_serial },
+	{ "irq", disk_irq },
+};
+
+/* Keys of --net. */
+
+static int net_tap(void *ctx, char *v)
+{
+	((struct vm_net *)ctx)->net.tap = v;
+	return *v ? 0 : -EINVAL;
+}
+
+static int net_queues(void *ctx, char *v)
+{
+	return set_u16(v, 1, VIRTIO_NET_MAX_PAIRS, &((struct vm_net *)ctx)->net.pairs);
+}
+
+static int net_queue_size(void *ctx, char *v)
+{
+	return set_queue_size(v, &((struct vm_net *)ctx)->net.queue_size);
+}
+
+static int net_mac(void *ctx, char *v)
+{
+	struct vm_net *n = ctx;
+
+	n->net.has_mac = true;
+	return cli_mac(v, n->net.mac);
+}
+
+static int net_mtu(void *ctx, char *v)
+{
+	return set_u16(v, 68, 65535, &((struct vm_net *)ctx)->net.mtu);
+}
+
+static int net_irq(void *ctx, char *v)
+{
+	return cli_irq(v, &((struct vm_net *)ctx)->irq);
+}
+
+static int net_vhost(void *ctx, char *v)
+{
+	static const char *const names[] = { "auto", "on", "off", NULL };
+	unsigned int i;
+
+	if (cli_choice(v, names, &i))
+		return -EINVAL;
+	((struct vm_net *)ctx)->net.vhost = (enum virtio_net_vhost)i;
+	return 0;
+}
+
+/* One for each pair. */
+static int net_fd(void *ctx, char *v)
+{
+	struct vm_net *n = ctx;
+
+	if (n->net.nr_fds == ARRAY_SIZE(n->net.fd))
+		return -EINVAL;
+	return set_fd(v, &n->net.fd[n->net.nr_fds++]);
+}
+
+static int net_cpus(void *ctx, char *v)
+{
+	struct vm_net *n = ctx;
+
+	n->net.cpus = n->cpus;
+	return cli_cpus(v, n->cpus, ARRAY_SIZE(n->cpus), &n->net.nr_cpus);
+}
+
+static const struct cli_key net_keys[] = {
+	{ "tap", net_tap },
+	{ "queues", net_queues },
+	{ "queue-size", net_queue_size },
+	{ "mac", net_mac },
+	{ "mtu", net_mtu },
+	{ "vhost", net_vhost },
+	{ "fd", net_fd },
+	{ "cpus", net_cpus },
+	{ "irq", net_irq },
+};
+
+/* The line of an option's help that tells of a key, or "" if there is no such key. */
+static const char *key_help(const char *help, const char *item, int *len)
+{
+	size_t key_len = strcspn(item, "=");
+
+	for (; *help; help += strcspn(help, "\n"), help += *help == '\n') {
+		*len = (int)strcspn(help, "\n");
+		if (!strncmp(help, item, key_len) && help[key_len] == '=')
+			return help;
+	}
+	*len = 0;
+	return "";
+}
+
+static int bad_key(const char *option, const char *help, const char *item)
+{
+	int len;
+
+	help = key_help(help, item, &len);
+	if (len)
+		log_error("--%s: \"%s\" is not valid: %.*s", option, item, len, help);
+	else
+		log_error("--%s: \"%s\" is no key=value that it takes (see mimsy run --help)",
+			  option, item);
+	return -E2BIG;		/* said already */
+}
+
+/* What --disk and --net have in common. */
+struct key_set {
+	const char *option, *help;
+	const struct cli_key *keys;
+	size_t nr_keys;
+};
+
+static const struct key_set disk_set = {
+	"disk", cli_disk_help, disk_keys, ARRAY_SIZE(disk_keys),
+};
+
+static const struct key_set net_set = { "net", cli_net_help, net_keys, ARRAY_SIZE(net_keys) };
+
+static int add_keys(struct vm_config *c, const struct key_set *set, const char *arg, void *ctx)
+{
+	char *text = keep(c, arg);
+	const char *bad = "";
+
+	if (!text)
+		return -ENOMEM;
+	return cli_keys(text, set->keys, set->nr_keys, ctx, &bad) ?
+	       bad_key(set->option, set->help, bad) : 0;
+}
+
+static int said(const char *what)
+{
+	log_error("%s", what);
+	return -E2BIG;
+}
+
+int cli_disk(struct vm_config *c, const char *arg)
+{
+	struct vm_disk *d = &c->disk[c->nr_disks];
+	int ret;
+
+	if (c->nr_disks == LAYOUT_VIRTIO_MAX)
+		return said("--disk: at most 128 devices fit");
+	*d = (struct vm_disk){ .blk = VIRTIO_BLK_CFG_DEFAULT, .irq = VM_IRQ_DEFAULT };
+	ret = add_keys(c, &disk_set, arg, d);
+	if (!ret && !d->blk.file.path && d->blk.file.fd < 0)
+		return said("--disk: path= is missing");
+	if (!ret)
+		c->nr_disks++;
+	return ret;
+}
+
+int cli_net(struct vm_config *c, const char *arg)
+{
+	struct vm_net *n = &c->net[c->nr_nets];
+	int ret;
+
+	if (c->nr_nets == LAYOUT_VIRTIO_MAX)
+		return said("--net: at most 128 devices fit");
+	*n = (struct vm_net){ .net = VIRTIO_NET_CFG_DEFAULT, .irq = VM_IRQ_DEFAULT };
+	ret = add_keys(c, &net_set, arg, n);
+	if (!ret && !n->net.tap && !n->net.nr_fds)
+		return said("--net: tap= is missing");
+	if (!ret)
+		c->nr_nets++;
+	return ret;
+}

@@ -31,7 +31,7 @@ const char cli_net_help[] =
 	"a network interface; may be repeated. Keys:\n"
 	"queues=PAIRS      1..32, each with two interrupts (1)\n"
 	"queue-size=N      power of two, 4..1024 (256)\n"
-	"mac=M             (random)\n"
+	"mac=M             like 52:54:00:12:34:56 (random)\n"
 	"mtu=N             68..65535, told to the guest\n"
 	"vhost=auto|on|off frames are moved by the host's kernel (auto)\n"
 	"cpus=LIST         host CPUs for the pairs' threads, in turn: 0-3:8\n"

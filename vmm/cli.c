@@ -248,13 +248,14 @@ static const struct option_def *find_option(const char *name, size_t len)
 /* Takes argv[at], and the next one if the value stands there. Returns how many, or -EINVAL. */
 static int take_option(struct vm_config *c, int argc, char **argv, int at)
 {
-	const char *name = argv[at] + 2;
+	bool dashed = !strncmp(argv[at], "--", 2);
+	const char *name = argv[at] + (dashed ? 2 : 0);
 	size_t len = strcspn(name, "=");
-	const struct option_def *o = find_option(name, len);
+	const struct option_def *o = dashed ? find_option(name, len) : NULL;
 	const char *value = name[len] ? name + len + 1 : NULL;
 	int used = 1, ret;
 
-	if (strncmp(argv[at], "--", 2) || !o)
+	if (!o)
 		return log_fail(-EINVAL, "unknown option \"%s\" (see mimsy run --help)", argv[at]);
 	if (!o->arg && value)
 		return log_fail(-EINVAL, "--%s takes no value", o->name);

@@ -170,7 +170,7 @@ static void cpuid_fix(const struct arch_cpu *cpu, struct kvm_cpuid_entry2 *e, un
 {
 	switch (e->function) {
 	case 0x1:
-		e->ebx = (e->ebx & 0xffff) | id << 24 | (1u << cpu->id_bits) << 16;
+		e->ebx = (e->ebx & 0xffff) | id << 24 | MIN(1u << cpu->id_bits, 0xffu) << 16;
 		e->ecx |= 1u << 31;				/* a hypervisor is there */
 		if (cpu->tsc_deadline)
 			e->ecx |= 1u << 24;
@@ -212,16 +212,16 @@ static bool cpuid_has(const struct kvm_cpuid2 *c, uint32_t function, uint32_t in
 	return false;
 }
 
-/* KVM reports one subleaf of the topology leaf on some hosts; the guest needs three. */
-static void cpuid_complete_topology(struct kvm_cpuid2 *c)
+/* KVM reports one subleaf of a topology leaf on some hosts; the guest needs three. */
+static void cpuid_complete_topology(struct kvm_cpuid2 *c, uint32_t function)
 {
 	for (uint32_t index = 0; index < 3; index++) {
-		if (!cpuid_has(c, 0xb, 0) || cpuid_has(c, 0xb, index))
+		if (!cpuid_has(c, function, 0) || cpuid_has(c, function, index))
 			continue;
 		if (c->nent == MAX_CPUID_ENTRIES)
 			return;
 		c->entries[c->nent++] = (struct kvm_cpuid_entry2){
-			.function = 0xb,
+			.function = function,
 			.index = index,
 			.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
 		};
@@ -243,7 +243,8 @@ int arch_vcpu_init(const struct arch_cpu *cpu, int vcpu_fd, unsigned int id)
 		.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WRITEBACK,
 	};
 
-	cpuid_complete_topology(cpu->template);
+	cpuid_complete_topology(cpu->template, 0xb);
+	cpuid_complete_topology(cpu->template, 0x1f);
 	for (uint32_t i = 0; i < cpu->template->nent; i++)
 		cpuid_fix(cpu, &cpu->template->entries[i], id);
 	ret = kvm_ioctl(vcpu_fd, KVM_SET_CPUID2, cpu->template);

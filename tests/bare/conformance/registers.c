@@ -56,6 +56,18 @@ static void a_32_bit_write_is_enable_and_command(void)
 	expect_queue_fires(dev, 0);
 }
 
+static void a_32_bit_write_may_enable_only(void)
+{
+	vdev_prepare(dev, 1, 0);
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+
+	vdev_write(dev, VIRTIO_MMIO_MSI_CSR, VIRTIO_MMIO_MSI_CSR_ENABLE);
+
+	EXPECT_EQ(msi_result(dev), VIRTIO_MMIO_MSI_DONE);
+	vdev_run(dev);
+	expect_queue_fires(dev, 0);
+}
+
 static void other_widths_read_0(void)
 {
 	uint64_t csr = dev->base + VIRTIO_MMIO_MSI_CSR;
@@ -175,6 +187,7 @@ CHECKS_WITH("registers", subject_msi_setup,
 	CHECK(staged_registers_are_write_only),
 	CHECK(a_32_bit_read_gives_csr_and_result),
 	CHECK(a_32_bit_write_is_enable_and_command),
+	CHECK(a_32_bit_write_may_enable_only),
 	CHECK(other_widths_read_0),
 	CHECK(other_widths_do_not_enable),
 	CHECK(other_widths_do_not_stage),

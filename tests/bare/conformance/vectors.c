@@ -180,6 +180,94 @@ static void an_interrupt_ends_hlt(void)
 	EXPECT(ring_take(&dev->ring[0], NULL, NULL));
 }
 
+/* Once the command has returned, nothing more goes where the old message said. */
+static void the_old_message_is_not_used_after_update(void)
+{
+	volatile uint32_t *old = &irq_count[0][VEC_QUEUE(dev, 0)];
+	uint32_t before;
+	unsigned int i;
+
+	for (i = 0; i < 10 && !check_failed(); i++) {
+		vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+		RETURN_IF_FAILED();
+		blk_submit(dev, 0, VIRTIO_BLK_T_IN, 0, blk_page(dev, 0), SECTOR);
+		EXPECT(!msi_update(dev, 1, 0, VEC_OTHER));
+		before = *old;
+		EXPECT(WAIT(ring_take(&dev->ring[0], NULL, NULL), BLK_MS));
+		EXPECT(blk_works(dev, 0));
+		EXPECT(WAIT(irq_count[0][VEC_OTHER], ARRIVE_MS));
+		EXPECT_EQ(*old, before);
+	}
+}
+
+static void the_line_is_not_used_with_msi(void)
+{
+	ioapic_route(dev->gsi, VEC_LINE(dev), 0);
+	vdev_start(dev, 2, 0, IRQ_MSI_UPDATE_FIRST);
+
+	expect_queue_fires(dev, 0);
+	expect_queue_fires(dev, 1);
+	EXPECT_EQ(vdev_read(dev, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	break_queue(dev, 0);
+	EXPECT_EQ(vdev_read(dev, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	EXPECT_EQ(irq_count[0][VEC_LINE(dev)], 0);
+}
+
+static void start_with(unsigned int nr_vectors)
+{
+	unsigned int v;
+
+	vdev_prepare(dev, 2, 0);
+	for (v = 0; v < nr_vectors; v++)
+		EXPECT(!msi_update(dev, v, 0, (uint8_t)(VEC_CONFIG(dev) + v)));
+	EXPECT_EQ(msi_enable_some(dev, nr_vectors), VIRTIO_MMIO_MSI_DONE);
+	vdev_run(dev);
+}
+
+static void expect_request_on(unsigned int q, uint8_t vector)
+{
+	RETURN_IF_FAILED();
+	irq_counts_clear();
+	EXPECT(blk_works(dev, q));
+	expect_irqs(0, vector, 1);
+}
+
+static void with_two_vectors_in_use_queues_share_the_last(void)
+{
+	start_with(2);
+	expect_request_on(0, VEC_QUEUE(dev, 0));
+	expect_request_on(1, VEC_QUEUE(dev, 0));
+	irq_counts_clear();
+	break_queue(dev, 0);
+	expect_irqs(0, VEC_CONFIG(dev), 1);
+}
+
+static void with_one_vector_in_use_all_share_it(void)
+{
+	start_with(1);
+	expect_request_on(0, VEC_CONFIG(dev));
+	expect_request_on(1, VEC_CONFIG(dev));
+}
+
+static void with_all_vectors_in_use_each_queue_has_its_own(void)
+{
+	SKIP_UNLESS(dev->nr_vectors > 2, "the queues share one vector");
+	start_with(dev->nr_vectors);
+	expect_request_on(0, VEC_QUEUE(dev, 0));
+	expect_request_on(1, VEC_QUEUE(dev, 1));
+}
+
+static void more_vectors_in_use_than_there_are_is_refused(void)
+{
+	vdev_prepare(dev, 1, 0);
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	EXPECT_EQ(msi_enable_some(dev, dev->nr_vectors + 1), VIRTIO_MMIO_MSI_E_STATE);
+	EXPECT_EQ(msi_enable_some(dev, 0x7ff), VIRTIO_MMIO_MSI_E_STATE);
+	vdev_run(dev);
+
+	expect_queue_is_quiet(dev, 0);
+}
+
 /* The lowest vector a local APIC takes from a message. */
 static void vector_0x10_is_taken(void)
 {
@@ -215,5 +303,11 @@ CHECKS_WITH("vectors", subject_msi_setup,
 	CHECK(devices_with_the_same_message_share_it),
 	CHECK(config_vector_tells_of_needs_reset),
 	CHECK(an_interrupt_ends_hlt),
+	CHECK(the_old_message_is_not_used_after_update),
+	CHECK(the_line_is_not_used_with_msi),
+	CHECK(with_two_vectors_in_use_queues_share_the_last),
+	CHECK(with_one_vector_in_use_all_share_it),
+	CHECK(with_all_vectors_in_use_each_queue_has_its_own),
+	CHECK(more_vectors_in_use_than_there_are_is_refused),
 	CHECK(vector_0x10_is_taken),
 	CHECK(a_hundred_requests_are_a_hundred_interrupts))

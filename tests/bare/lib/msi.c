@@ -47,6 +47,13 @@ uint16_t msi_enable(const struct vdev *d, bool on)
 	return msi_result(d);
 }
 
+uint16_t msi_enable_some(const struct vdev *d, unsigned int nr_vectors)
+{
+	mmio_write16(d->base + VIRTIO_MMIO_MSI_CSR,
+		     (uint16_t)(VIRTIO_MMIO_MSI_CSR_ENABLE | nr_vectors));
+	return msi_result(d);
+}
+
 unsigned int msi_vector_of(const struct vdev *d, unsigned int q)
 {
 	return q + 1 < d->nr_vectors ? q + 1 : d->nr_vectors - 1;

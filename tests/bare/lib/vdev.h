@@ -111,6 +111,7 @@ uint16_t msi_update(const struct vdev *d, unsigned int vector, unsigned int cpu,
 uint16_t msi_mask(const struct vdev *d, unsigned int vector);
 uint16_t msi_unmask(const struct vdev *d, unsigned int vector);
 uint16_t msi_enable(const struct vdev *d, bool on);
+uint16_t msi_enable_some(const struct vdev *d, unsigned int nr_vectors);
 /* The MSI vector that serves queue q. */
 unsigned int msi_vector_of(const struct vdev *d, unsigned int q);
 

@@ -302,7 +302,7 @@ static int probe_image(struct blk_file *f, const struct blk_file_cfg *cfg, const
 	if (ret)
 		return ret;
 	if (!f->be.size || f->be.size % f->be.block_size)
-		return log_fail(-EINVAL, "%s: %s has %llu bytes; a disk has a multiple of %u, not 0",
+		return log_fail(-EINVAL, "%s: %s has %llu bytes; a disk has a multiple of %u",
 				name, cfg->path, (unsigned long long)f->be.size, f->be.block_size);
 	return 0;
 }

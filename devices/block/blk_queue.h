@@ -28,8 +28,8 @@ struct blk_disk {
 	char serial[BLK_ID_LEN];	/* set once; padded with NUL */
 	bool ignore_flush;		/* set once: cache=unsafe */
 	const struct worker_entry *entry;	/* set once; for threads of queues; NULL: none */
-	uint32_t poll_us;		/* set once: longest wait for a request without sleeping */
-	atomic_bool stable_writes;	/* transport's lock: a completed write is on stable storage */
+	uint32_t poll_us;		/* set once: longest wait without sleeping */
+	atomic_bool stable_writes;	/* transport's lock: writes are stable when done */
 };
 
 /*

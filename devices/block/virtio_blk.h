@@ -34,7 +34,7 @@ struct virtio_blk_cfg {
 	char serial[VIRTIO_BLK_SERIAL_LEN + 1];
 	enum virtio_blk_cache cache;
 	enum virtio_blk_aio aio;
-	uint32_t poll_us;		/* adaptive polling: longest wait without sleeping; 0: none */
+	uint32_t poll_us;		/* adaptive polling: longest wait awake; 0: none */
 	const int *cpus;		/* queue i's thread runs on CPU cpus[i % nr_cpus] */
 	unsigned int nr_cpus;		/* 0: anywhere */
 	const struct worker_entry *entry;	/* for the queues' threads; NULL: none */

@@ -136,8 +136,8 @@ static int explain_attach(int err, const struct virtio_net_cfg *cfg, const char 
 				"mode tap user $USER%s", name, cfg->tap, cfg->tap,
 				cfg->pairs > 1 ? " multi_queue" : "");
 	case EINVAL:
-		return log_fail(-err, "%s: %s is no tap%s; as root: ip tuntap add dev %s mode tap%s",
-				name, cfg->tap, cfg->pairs > 1 ? " with multi_queue" : "",
+		return log_fail(-err, "%s: %s is no tap%s; as root: ip tuntap add dev %s mode "
+				"tap%s", name, cfg->tap, cfg->pairs > 1 ? " with multi_queue" : "",
 				cfg->tap, cfg->pairs > 1 ? " multi_queue" : "");
 	case EBUSY:
 		return log_fail(-err, "%s: tap %s is in use by another program", name, cfg->tap);
@@ -253,7 +253,8 @@ int tap_open(struct net_backend **out, const struct virtio_net_cfg *cfg, const c
 	int ret;
 
 	if (!cfg_is_valid(cfg))
-		return log_fail(-EINVAL, "%s: a tap and a descriptor for each pair are needed", name);
+		return log_fail(-EINVAL, "%s: a tap, or a descriptor for each pair, is needed",
+				name);
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;

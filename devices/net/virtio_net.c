@@ -241,7 +241,8 @@ static void virtio_net_queue_stats(struct virtio_dev *dev, unsigned int queue,
 	if (queue == 2 * n->nr_pairs)
 		net_pair_stats(n->pair[0], NET_PAIR_CTRL, emit, ctx);
 	else
-		net_pair_stats(n->pair[queue / 2], queue % 2 ? NET_PAIR_TX : NET_PAIR_RX, emit, ctx);
+		net_pair_stats(n->pair[queue / 2], queue % 2 ? NET_PAIR_TX : NET_PAIR_RX, emit,
+			       ctx);
 }
 
 static const struct virtio_dev_ops virtio_net_ops = {

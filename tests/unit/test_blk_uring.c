@@ -276,7 +276,7 @@ START_TEST(every_request_is_answered_with_one_interrupt_at_depth_one)
 }
 END_TEST
 
-/* Exit 77 where the host has no io_uring. The device would fall back, and the tests prove nothing. */
+/* The device would fall back, and the tests prove nothing. */
 static void skip_without_uring(void)
 {
 	FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "r");

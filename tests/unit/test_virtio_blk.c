@@ -437,181 +437,6 @@ START_TEST(a_reset_restores_the_cache_mode)
 }
 END_TEST
 
-/* A backend that records, for what cannot be seen in an image. */
-static struct {
-	struct blk_backend be;
-	int nr_flushes, nr_stable, nr_volatile, result;
-} recorder;
-
-static int record_read(struct blk_backend *b, struct iovec *iov, int n, uint64_t off)
-{
-	(void)b;
-	(void)iov;
-	(void)n;
-	(void)off;
-	return recorder.result;
-}
-
-static int record_write(struct blk_backend *b, struct iovec *iov, int n, uint64_t off, bool stable)
-{
-	(void)b;
-	(void)iov;
-	(void)n;
-	(void)off;
-	recorder.nr_stable += stable;
-	recorder.nr_volatile += !stable;
-	return recorder.result;
-}
-
-static int record_flush(struct blk_backend *b)
-{
-	(void)b;
-	recorder.nr_flushes++;
-	return recorder.result;
-}
-
-static void record_free(struct blk_backend *b)
-{
-	(void)b;
-}
-
-static const struct blk_backend_ops recorder_ops = {
-	.readv = record_read, .writev = record_write, .flush = record_flush, .free = record_free,
-};
-
-static void create_recorded(enum virtio_blk_cache cache, bool readonly)
-{
-	memset(&recorder, 0, sizeof(recorder));
-	recorder.be = (struct blk_backend){ .ops = &recorder_ops, .size = DISK_LEN,
-		.block_size = 512, .physical_block_size = 512, .readonly = readonly, .fd = -1 };
-	cfg = (struct virtio_blk_cfg)VIRTIO_BLK_CFG_DEFAULT;
-	cfg.queue_size = RING;
-	cfg.aio = VIRTIO_BLK_AIO_THREADS;
-	cfg.cache = cache;
-	ck_assert_int_eq(virtio_blk_create(&dev, &cfg, &recorder.be, "blk0"), 0);
-	ft = fake_transport_create(dev, RING);
-}
-
-static void run_recorded(uint64_t features, uint32_t type)
-{
-	struct request r;
-
-	ck_assert_int_eq(fake_start(ft, features), 0);
-	r = add(0, type, 0, type == VIRTIO_BLK_T_FLUSH ? 0 : 512);
-	run(0, &r);
-	fake_stop(ft);
-}
-
-#define FLUSH_BIT (1ull << VIRTIO_BLK_F_FLUSH)
-#define WCE_BIT (1ull << VIRTIO_BLK_F_CONFIG_WCE)
-
-START_TEST(a_writeback_disk_leaves_writes_to_the_next_flush)
-{
-	create_recorded(VIRTIO_BLK_WRITEBACK, false);
-	run_recorded(dev->features, VIRTIO_BLK_T_OUT);
-	ck_assert_int_eq(recorder.nr_volatile, 1);
-	run_recorded(dev->features, VIRTIO_BLK_T_FLUSH);
-	ck_assert_int_eq(recorder.nr_flushes, 1);
-	fake_transport_free(ft);
-}
-END_TEST
-
-START_TEST(without_the_flush_feature_writes_are_stable_when_they_complete)
-{
-	create_recorded(VIRTIO_BLK_WRITEBACK, false);
-	run_recorded(dev->features & ~(FLUSH_BIT | WCE_BIT), VIRTIO_BLK_T_OUT);
-	ck_assert_int_eq(recorder.nr_stable, 1);
-	fake_transport_free(ft);
-}
-END_TEST
-
-START_TEST(a_writethrough_disk_offers_no_flush_and_writes_are_stable)
-{
-	create_recorded(VIRTIO_BLK_WRITETHROUGH, false);
-	ck_assert_uint_eq(dev->features & (FLUSH_BIT | WCE_BIT), 0);
-	ck_assert_uint_eq(read_config().wce, 0);
-	run_recorded(dev->features, VIRTIO_BLK_T_OUT);
-	ck_assert_int_eq(recorder.nr_stable, 1);
-	fake_transport_free(ft);
-}
-END_TEST
-
-START_TEST(an_unsafe_disk_ignores_flushes)
-{
-	create_recorded(VIRTIO_BLK_UNSAFE, false);
-	run_recorded(dev->features, VIRTIO_BLK_T_OUT);
-	run_recorded(dev->features, VIRTIO_BLK_T_FLUSH);
-	ck_assert_int_eq(recorder.nr_volatile, 1);
-	ck_assert_int_eq(recorder.nr_flushes, 0);
-	fake_transport_free(ft);
-}
-END_TEST
-
-START_TEST(switching_the_cache_off_flushes_and_makes_later_writes_stable)
-{
-	struct request r;
-
-	create_recorded(VIRTIO_BLK_WRITEBACK, false);
-	ck_assert_int_eq(fake_start(ft, dev->features), 0);
-	dev->ops->write_config(dev, offsetof(struct virtio_blk_config, wce), "", 1);
-	ck_assert_int_eq(recorder.nr_flushes, 1);
-	r = add(0, VIRTIO_BLK_T_OUT, 0, 512);
-	run(0, &r);
-	fake_transport_free(ft);
-	ck_assert_int_eq(recorder.nr_stable, 1);
-}
-END_TEST
-
-START_TEST(a_read_only_disk_refuses_writes_before_the_backend)
-{
-	struct request r;
-
-	create_recorded(VIRTIO_BLK_WRITEBACK, true);
-	ck_assert(dev->features & 1ull << VIRTIO_BLK_F_RO);
-	ck_assert_int_eq(fake_start(ft, dev->features), 0);
-	r = add(0, VIRTIO_BLK_T_OUT, 0, 512);
-	run(0, &r);
-	ck_assert_uint_eq(status_of(0, &r), VIRTIO_BLK_S_IOERR);
-	fake_transport_free(ft);
-	ck_assert_int_eq(recorder.nr_volatile + recorder.nr_stable, 0);
-}
-END_TEST
-
-START_TEST(an_error_of_the_host_is_an_io_error_and_the_next_request_works)
-{
-	struct request r;
-
-	create_recorded(VIRTIO_BLK_WRITEBACK, false);
-	recorder.result = -ENOSPC;
-	ck_assert_int_eq(fake_start(ft, dev->features), 0);
-	r = add(0, VIRTIO_BLK_T_OUT, 0, 512);
-	ck_assert_uint_eq(run(0, &r), 1);
-	ck_assert_uint_eq(status_of(0, &r), VIRTIO_BLK_S_IOERR);
-	fake_stop(ft);
-	recorder.result = 0;
-	ck_assert_int_eq(fake_start(ft, dev->features), 0);
-	r = add(0, VIRTIO_BLK_T_OUT, 0, 512);
-	run(0, &r);
-	ck_assert_uint_eq(status_of(0, &r), VIRTIO_BLK_S_OK);
-	fake_transport_free(ft);
-}
-END_TEST
-
-static const struct {
-	uint16_t queues, size;
-} bad_numbers[] = { { 0, 64 }, { 65, 64 }, { 1, 0 }, { 1, 2 }, { 1, 48 }, { 1, 32769 } };
-
-START_TEST(numbers_outside_their_range_are_refused)
-{
-	memset(&recorder, 0, sizeof(recorder));
-	recorder.be = (struct blk_backend){ .ops = &recorder_ops, .size = 512 };
-	cfg = (struct virtio_blk_cfg)VIRTIO_BLK_CFG_DEFAULT;
-	cfg.queues = bad_numbers[_i].queues;
-	cfg.queue_size = bad_numbers[_i].size;
-	ck_assert_int_eq(virtio_blk_create(&dev, &cfg, &recorder.be, "blk0"), -EINVAL);
-}
-END_TEST
-
 START_TEST(a_polling_queue_answers_without_kicks)
 {
 	struct request r;
@@ -658,7 +483,7 @@ START_TEST(reads_work_with_and_without_each_ring_feature)
 {
 	struct request r;
 
-	ck_assert_int_eq(fake_start(ft, FLUSH_BIT | ring_features[_i]), 0);
+	ck_assert_int_eq(fake_start(ft, 1ull << VIRTIO_BLK_F_FLUSH | ring_features[_i]), 0);
 	for (int i = 0; i < 100; i++) {
 		r = add(0, VIRTIO_BLK_T_IN, 0, 512);
 		ck_assert_uint_eq(run(0, &r), 513);
@@ -736,21 +561,6 @@ static void add_life(Suite *s, unsigned int which)
 	tcase_add_test(tc, a_polling_queue_answers_without_kicks);
 }
 
-static void add_cache(Suite *s)
-{
-	TCase *tc = tcase(s, "cache modes and errors", PLAIN, NULL);
-
-	tcase_add_test(tc, a_writeback_disk_leaves_writes_to_the_next_flush);
-	tcase_add_test(tc, without_the_flush_feature_writes_are_stable_when_they_complete);
-	tcase_add_test(tc, a_writethrough_disk_offers_no_flush_and_writes_are_stable);
-	tcase_add_test(tc, an_unsafe_disk_ignores_flushes);
-	tcase_add_test(tc, switching_the_cache_off_flushes_and_makes_later_writes_stable);
-	tcase_add_test(tc, a_read_only_disk_refuses_writes_before_the_backend);
-	tcase_add_test(tc, an_error_of_the_host_is_an_io_error_and_the_next_request_works);
-	tcase_add_loop_test(tc, numbers_outside_their_range_are_refused, 0,
-			    ARRAY_SIZE(bad_numbers));
-}
-
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("virtio_blk");
@@ -759,6 +569,5 @@ Suite *test_suite(void)
 		add_requests(s, i);
 		add_life(s, i);
 	}
-	add_cache(s);
 	return s;
 }

@@ -45,7 +45,7 @@ void vdriver_init(struct vdriver *d, struct guest_mem *mem, gpa_t base, uint16_t
 gpa_t vdriver_alloc(struct vdriver *d, uint32_t len);
 void *vdriver_ptr(const struct vdriver *d, gpa_t gpa);
 
-/* Puts a chain into the available ring; the device sees it after vdriver_show(). Returns its head. */
+/* Puts a chain into the available ring and returns its head. vdriver_show() shows it. */
 uint16_t vdriver_add(struct vdriver *d, const struct vbuf *buf, unsigned int n);
 uint16_t vdriver_add_indirect(struct vdriver *d, const struct vbuf *buf, unsigned int n);
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A network device over socket pairs, started by a fake transport, and what
+ * a test does on either side of it.
+ *
+ * One device for each test process; these functions end the test if something
+ * does not come within 5 s.
+ */
+#ifndef MIMSY_TEST_NET_FIXTURE_H
+#define MIMSY_TEST_NET_FIXTURE_H
+
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fake_transport.h"
+#include "virtio_net.h"
+
+#define NET_RING	64u
+#define NET_RX		0u	/* queues of pair 0 */
+#define NET_TX		1u
+
+struct net_fixture {
+	struct fake_transport *ft;
+	struct virtio_dev *dev;
+	/* The host's side: what is written to peer[i] comes in at pair i. */
+	struct net_backend be;
+	int peer[NET_BACKEND_MAX_PAIRS];
+	bool link_up;			/* ring be.link_fd after a change */
+	unsigned int offloads, pairs;	/* as the device set them */
+};
+
+/* Not started. The MAC is 52:54:00:12:34:56, the MTU 1400. */
+struct net_fixture *net_fixture_create(unsigned int pairs);
+void net_fixture_free(struct net_fixture *f);
+
+/* Adds a buffer of len bytes to a receive queue, filled with 0xee. */
+gpa_t net_add_rx(struct net_fixture *f, unsigned int q, uint32_t len);
+
+/* A frame of frame_len bytes fill arrives at a pair. */
+void net_host_sends(struct net_fixture *f, unsigned int pair, uint32_t frame_len, uint8_t fill);
+
+/* Waits for it, whole, in the buffer at gpa. */
+void net_expect_rx(struct net_fixture *f, unsigned int q, gpa_t gpa, uint32_t frame_len,
+		   uint8_t fill);
+
+/* Adds a frame to send, its header in a buffer of its own. Returns the chain's head. */
+uint16_t net_add_tx(struct net_fixture *f, unsigned int q, const struct virtio_net_hdr_v1 *hdr,
+		    uint32_t frame_len, uint8_t fill);
+void net_expect_sent(struct net_fixture *f, unsigned int pair, uint32_t frame_len, uint8_t fill);
+void net_expect_completed(struct net_fixture *f, unsigned int q, uint16_t head);
+
+/* CPU time this process has used. */
+uint64_t net_cpu_ms(void);
+
+#endif

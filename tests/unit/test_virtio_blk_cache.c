@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cache modes, errors of the host and limits of a disk, over a backend that records. */
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <string.h>
+
+#include "blk_req.h"
+#include "fake_transport.h"
+#include "runner.h"
+#include "util.h"
+#include "virtio_blk.h"
+
+#define DISK_LEN MIB(4)
+#define RING 64u
+
+static struct fake_transport *ft;
+static struct virtio_dev *dev;
+static struct virtio_blk_cfg cfg;
+
+/* A backend that records, for what cannot be seen in an image. */
+static struct {
+	struct blk_backend be;
+	int nr_flushes, nr_stable, nr_volatile, result;
+} recorder;
+
+static int record_read(struct blk_backend *b, struct iovec *iov, int n, uint64_t off)
+{
+	(void)b;
+	(void)iov;
+	(void)n;
+	(void)off;
+	return recorder.result;
+}
+
+static int record_write(struct blk_backend *b, struct iovec *iov, int n, uint64_t off, bool stable)
+{
+	(void)b;
+	(void)iov;
+	(void)n;
+	(void)off;
+	recorder.nr_stable += stable;
+	recorder.nr_volatile += !stable;
+	return recorder.result;
+}
+
+static int record_flush(struct blk_backend *b)
+{
+	(void)b;
+	recorder.nr_flushes++;
+	return recorder.result;
+}
+
+static void record_free(struct blk_backend *b)
+{
+	(void)b;
+}
+
+static const struct blk_backend_ops recorder_ops = {
+	.readv = record_read, .writev = record_write, .flush = record_flush, .free = record_free,
+};
+
+static uint8_t config_wce(void)
+{
+	uint8_t wce;
+
+	dev->ops->read_config(dev, offsetof(struct virtio_blk_config, wce), &wce, 1);
+	return wce;
+}
+
+static void create_recorded(enum virtio_blk_cache cache, bool readonly)
+{
+	memset(&recorder, 0, sizeof(recorder));
+	recorder.be = (struct blk_backend){ .ops = &recorder_ops, .size = DISK_LEN,
+		.block_size = 512, .physical_block_size = 512, .readonly = readonly, .fd = -1 };
+	cfg = (struct virtio_blk_cfg)VIRTIO_BLK_CFG_DEFAULT;
+	cfg.queue_size = RING;
+	cfg.aio = VIRTIO_BLK_AIO_THREADS;
+	cfg.cache = cache;
+	ck_assert_int_eq(virtio_blk_create(&dev, &cfg, &recorder.be, "blk0"), 0);
+	ft = fake_transport_create(dev, RING);
+}
+
+/* Sends one request with a sector of data, or none for a flush. Returns its status. */
+static uint8_t run(uint32_t type)
+{
+	struct vdriver *d = fake_driver(ft, 0);
+	struct virtio_blk_outhdr hdr = { .type = type };
+	gpa_t at = vdriver_alloc(d, 16 + 512 + 1);
+	struct vbuf buf[3] = { { at, 16, false },
+			       { at + 16, 512, type == VIRTIO_BLK_T_IN },
+			       { at + 16 + 512, 1, true } };
+	uint16_t head;
+	uint32_t len;
+
+	if (type == VIRTIO_BLK_T_FLUSH)
+		buf[1] = buf[2];
+	memcpy(vdriver_ptr(d, at), &hdr, sizeof(hdr));
+	vdriver_add(d, buf, type == VIRTIO_BLK_T_FLUSH ? 2 : 3);
+	fake_kick(ft, 0);
+	fake_wait_used(ft, 0, &head, &len);
+	return *((uint8_t *)vdriver_ptr(d, at) + 16 + 512);
+}
+
+static void run_recorded(uint64_t features, uint32_t type)
+{
+	ck_assert_int_eq(fake_start(ft, features), 0);
+	run(type);
+	fake_stop(ft);
+}
+
+#define FLUSH_BIT (1ull << VIRTIO_BLK_F_FLUSH)
+#define WCE_BIT (1ull << VIRTIO_BLK_F_CONFIG_WCE)
+
+START_TEST(a_writeback_disk_leaves_writes_to_the_next_flush)
+{
+	create_recorded(VIRTIO_BLK_WRITEBACK, false);
+	run_recorded(dev->features, VIRTIO_BLK_T_OUT);
+	ck_assert_int_eq(recorder.nr_volatile, 1);
+	run_recorded(dev->features, VIRTIO_BLK_T_FLUSH);
+	ck_assert_int_eq(recorder.nr_flushes, 1);
+	fake_transport_free(ft);
+}
+END_TEST
+
+START_TEST(without_the_flush_feature_writes_are_stable_when_they_complete)
+{
+	create_recorded(VIRTIO_BLK_WRITEBACK, false);
+	run_recorded(dev->features & ~(FLUSH_BIT | WCE_BIT), VIRTIO_BLK_T_OUT);
+	ck_assert_int_eq(recorder.nr_stable, 1);
+	fake_transport_free(ft);
+}
+END_TEST
+
+START_TEST(a_writethrough_disk_offers_no_flush_and_writes_are_stable)
+{
+	create_recorded(VIRTIO_BLK_WRITETHROUGH, false);
+	ck_assert_uint_eq(dev->features & (FLUSH_BIT | WCE_BIT), 0);
+	ck_assert_uint_eq(config_wce(), 0);
+	run_recorded(dev->features, VIRTIO_BLK_T_OUT);
+	ck_assert_int_eq(recorder.nr_stable, 1);
+	fake_transport_free(ft);
+}
+END_TEST
+
+START_TEST(an_unsafe_disk_ignores_flushes)
+{
+	create_recorded(VIRTIO_BLK_UNSAFE, false);
+	run_recorded(dev->features, VIRTIO_BLK_T_OUT);
+	run_recorded(dev->features, VIRTIO_BLK_T_FLUSH);
+	ck_assert_int_eq(recorder.nr_volatile, 1);
+	ck_assert_int_eq(recorder.nr_flushes, 0);
+	fake_transport_free(ft);
+}
+END_TEST
+
+START_TEST(switching_the_cache_off_flushes_and_makes_later_writes_stable)
+{
+	create_recorded(VIRTIO_BLK_WRITEBACK, false);
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	dev->ops->write_config(dev, offsetof(struct virtio_blk_config, wce), "", 1);
+	ck_assert_int_eq(recorder.nr_flushes, 1);
+	run(VIRTIO_BLK_T_OUT);
+	fake_transport_free(ft);
+	ck_assert_int_eq(recorder.nr_stable, 1);
+}
+END_TEST
+
+START_TEST(a_read_only_disk_refuses_writes_before_the_backend)
+{
+	create_recorded(VIRTIO_BLK_WRITEBACK, true);
+	ck_assert(dev->features & 1ull << VIRTIO_BLK_F_RO);
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	ck_assert_uint_eq(run(VIRTIO_BLK_T_OUT), VIRTIO_BLK_S_IOERR);
+	fake_transport_free(ft);
+	ck_assert_int_eq(recorder.nr_volatile + recorder.nr_stable, 0);
+}
+END_TEST
+
+START_TEST(an_error_of_the_host_is_an_io_error_and_the_next_request_works)
+{
+	create_recorded(VIRTIO_BLK_WRITEBACK, false);
+	recorder.result = -ENOSPC;
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	ck_assert_uint_eq(run(VIRTIO_BLK_T_OUT), VIRTIO_BLK_S_IOERR);
+	fake_stop(ft);
+	recorder.result = 0;
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	ck_assert_uint_eq(run(VIRTIO_BLK_T_OUT), VIRTIO_BLK_S_OK);
+	fake_transport_free(ft);
+}
+END_TEST
+
+static const struct {
+	uint16_t queues, size;
+} bad_numbers[] = { { 0, 64 }, { 65, 64 }, { 1, 0 }, { 1, 2 }, { 1, 48 }, { 1, 32769 } };
+
+START_TEST(numbers_outside_their_range_are_refused)
+{
+	memset(&recorder, 0, sizeof(recorder));
+	recorder.be = (struct blk_backend){ .ops = &recorder_ops, .size = 512 };
+	cfg = (struct virtio_blk_cfg)VIRTIO_BLK_CFG_DEFAULT;
+	cfg.queues = bad_numbers[_i].queues;
+	cfg.queue_size = bad_numbers[_i].size;
+	ck_assert_int_eq(virtio_blk_create(&dev, &cfg, &recorder.be, "blk0"), -EINVAL);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("virtio_blk_cache");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_test(tc, a_writeback_disk_leaves_writes_to_the_next_flush);
+	tcase_add_test(tc, without_the_flush_feature_writes_are_stable_when_they_complete);
+	tcase_add_test(tc, a_writethrough_disk_offers_no_flush_and_writes_are_stable);
+	tcase_add_test(tc, an_unsafe_disk_ignores_flushes);
+	tcase_add_test(tc, switching_the_cache_off_flushes_and_makes_later_writes_stable);
+	tcase_add_test(tc, a_read_only_disk_refuses_writes_before_the_backend);
+	tcase_add_test(tc, an_error_of_the_host_is_an_io_error_and_the_next_request_works);
+	tcase_add_loop_test(tc, numbers_outside_their_range_are_refused, 0,
+			    ARRAY_SIZE(bad_numbers));
+	suite_add_tcase(s, tc);
+	return s;
+}

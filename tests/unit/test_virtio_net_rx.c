@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net_fixture.h"
+#include "net_hdr.h"
+#include "runner.h"
+#include "util.h"
+
+#define FRAME 100u
+#define BIT(n) (1ull << (n))
+
+static struct net_fixture *f;
+
+static void start(unsigned int pairs, uint64_t without)
+{
+	f = net_fixture_create(pairs);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features & ~without), 0);
+}
+
+static void setup(void)
+{
+	start(1, 0);
+}
+
+static void teardown(void)
+{
+	net_fixture_free(f);
+}
+
+static void setup_without_merging(void)
+{
+	start(1, BIT(VIRTIO_NET_F_MRG_RXBUF));
+}
+
+START_TEST(a_frame_from_the_host_lands_in_a_buffer)
+{
+	gpa_t gpa = net_add_rx(f, NET_RX, 2048);
+	const uint8_t *behind;
+
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, FRAME, 0x5a);
+	net_expect_rx(f, NET_RX, gpa, FRAME, 0x5a);
+	behind = vdriver_ptr(fake_driver(f->ft, NET_RX), gpa + NET_HDR_LEN + FRAME);
+	ck_assert_uint_eq(*behind, 0xee);
+	ck_assert(fake_wait_irq(f->ft, NET_RX, 1000));
+	ck_assert_uint_eq(fake_queue_stat(f->ft, NET_RX, "bytes"), FRAME);
+}
+END_TEST
+
+START_TEST(a_frame_that_waits_is_taken_when_the_driver_adds_a_buffer)
+{
+	gpa_t gpa;
+
+	net_host_sends(f, 0, FRAME, 0x11);
+	ck_assert(!fake_wait_irq(f->ft, NET_RX, 50));
+	gpa = net_add_rx(f, NET_RX, 2048);
+	fake_kick(f->ft, NET_RX);
+	net_expect_rx(f, NET_RX, gpa, FRAME, 0x11);
+}
+END_TEST
+
+START_TEST(a_frame_without_buffers_does_not_keep_the_thread_busy)
+{
+	uint64_t before;
+
+	net_host_sends(f, 0, FRAME, 0x11);
+	fake_wait_irq(f->ft, NET_RX, 50);
+	before = net_cpu_ms();
+	fake_wait_irq(f->ft, NET_RX, 500);
+	ck_assert_uint_lt(net_cpu_ms() - before, 50);
+}
+END_TEST
+
+START_TEST(a_long_frame_is_spread_over_merged_buffers)
+{
+	enum { BUFS = 10, LEN = 1000, TOTAL = 4 * LEN - 12 };
+	struct vdriver *d = fake_driver(f->ft, NET_RX);
+	gpa_t gpa[BUFS];
+	uint16_t head;
+	uint32_t len;
+
+	for (int i = 0; i < BUFS; i++)
+		gpa[i] = net_add_rx(f, NET_RX, LEN);
+	fake_kick(f->ft, NET_RX);
+	for (int round = 0; round < 2; round++) {
+		const struct virtio_net_hdr_v1 *hdr = vdriver_ptr(d, gpa[4 * round]);
+
+		net_host_sends(f, 0, TOTAL, (uint8_t)(0x70 + round));
+		for (int i = 0; i < 4; i++) {
+			const uint8_t *p = vdriver_ptr(d, gpa[4 * round + i]);
+
+			fake_wait_used(f->ft, NET_RX, &head, &len);
+			ck_assert_uint_eq(len, LEN);
+			ck_assert_uint_eq(p[LEN - 1], 0x70 + round);
+			ck_assert_uint_eq(p[i ? 0 : 12], 0x70 + round);
+		}
+		ck_assert_uint_eq(hdr->num_buffers, 4);
+	}
+}
+END_TEST
+
+/* The read gathers for small frames first, so the rest comes through the spill. */
+START_TEST(a_64_kib_frame_arrives_whole)
+{
+	enum { LEN = 2048, TOTAL = 65000, BUFS = 32 };
+	gpa_t gpa[BUFS];
+	uint32_t got = 0, len;
+	uint16_t head;
+
+	for (int i = 0; i < BUFS; i++)
+		gpa[i] = net_add_rx(f, NET_RX, LEN);
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, TOTAL, 0xab);
+	for (int i = 0; got < TOTAL + NET_HDR_LEN; i++) {
+		const uint8_t *p = vdriver_ptr(fake_driver(f->ft, NET_RX), gpa[i]);
+
+		fake_wait_used(f->ft, NET_RX, &head, &len);
+		for (uint32_t k = i ? 0 : NET_HDR_LEN; k < len; k++)
+			ck_assert_uint_eq(p[k], 0xab);
+		got += len;
+	}
+	ck_assert_uint_eq(got, TOTAL + NET_HDR_LEN);
+}
+END_TEST
+
+START_TEST(a_frame_longer_than_all_buffers_waits_for_more_of_them)
+{
+	uint16_t head;
+	uint32_t len, got = 0;
+
+	net_add_rx(f, NET_RX, 1500);
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, 4000, 0x22);
+	ck_assert(!fake_wait_irq(f->ft, NET_RX, 50));
+	for (int i = 0; i < 2; i++)
+		net_add_rx(f, NET_RX, 1500);
+	fake_kick(f->ft, NET_RX);
+	for (int i = 0; i < 3; i++) {
+		fake_wait_used(f->ft, NET_RX, &head, &len);
+		got += len;
+	}
+	ck_assert_uint_eq(got, 4000 + NET_HDR_LEN);
+}
+END_TEST
+
+START_TEST(a_frame_that_no_ring_can_hold_is_dropped_and_the_next_one_arrives)
+{
+	gpa_t first = 0;
+
+	for (unsigned int i = 0; i < NET_RING; i++) {
+		gpa_t gpa = net_add_rx(f, NET_RX, 100);
+
+		first = first ? first : gpa;
+	}
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, 60000, 0x33);
+	net_host_sends(f, 0, 50, 0x44);
+	net_expect_rx(f, NET_RX, first, 50, 0x44);
+	ck_assert_uint_eq(fake_queue_stat(f->ft, NET_RX, "dropped"), 1);
+}
+END_TEST
+
+START_TEST(without_merging_a_frame_has_one_chain_to_itself)
+{
+	struct vdriver *d = fake_driver(f->ft, NET_RX);
+	gpa_t gpa = vdriver_alloc(d, 4096);
+	struct vbuf buf[] = { { gpa, 5, true }, { gpa + 5, 7, true }, { gpa + 12, 500, true },
+			      { gpa + 512, 1500, true } };
+
+	memset(vdriver_ptr(d, gpa), 0xee, 4096);
+	vdriver_add(d, buf, 4);
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, 600, 0x66);
+	net_expect_rx(f, NET_RX, gpa, 600, 0x66);
+}
+END_TEST
+
+START_TEST(without_merging_a_frame_too_long_for_its_chain_is_dropped)
+{
+	gpa_t gpa = net_add_rx(f, NET_RX, 300);
+
+	net_add_rx(f, NET_RX, 3000);
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, 1000, 0x66);
+	net_host_sends(f, 0, FRAME, 0x77);
+	net_expect_rx(f, NET_RX, gpa, FRAME, 0x77);
+	ck_assert_uint_eq(fake_queue_stat(f->ft, NET_RX, "dropped"), 1);
+}
+END_TEST
+
+START_TEST(a_receive_buffer_shorter_than_a_header_asks_for_a_reset)
+{
+	net_add_rx(f, NET_RX, 11);
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, FRAME, 1);
+	ck_assert(fake_wait_reset(f->ft));
+}
+END_TEST
+
+START_TEST(a_readable_receive_buffer_asks_for_a_reset)
+{
+	struct vdriver *d = fake_driver(f->ft, NET_RX);
+	struct vbuf buf = { vdriver_alloc(d, 2048), 2048, false };
+
+	vdriver_add(d, &buf, 1);
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, FRAME, 1);
+	ck_assert(fake_wait_reset(f->ft));
+}
+END_TEST
+
+START_TEST(many_frames_are_received_in_order)
+{
+	enum { N = 3000 };
+	struct vdriver *d = fake_driver(f->ft, NET_RX);
+	gpa_t start = d->next_gpa;
+
+	for (int i = 0; i < N; i++) {
+		gpa_t gpa;
+
+		d->next_gpa = start;
+		gpa = net_add_rx(f, NET_RX, 2048);
+		fake_kick(f->ft, NET_RX);
+		net_host_sends(f, 0, FRAME, (uint8_t)i);
+		net_expect_rx(f, NET_RX, gpa, FRAME, (uint8_t)i);
+	}
+	ck_assert_uint_eq(fake_queue_stat(f->ft, NET_RX, "frames"), N);
+}
+END_TEST
+
+START_TEST(a_burst_is_received_with_few_interrupts)
+{
+	uint16_t head;
+	uint32_t len;
+
+	for (int i = 0; i < 32; i++) {
+		net_host_sends(f, 0, FRAME, (uint8_t)i);
+		net_add_rx(f, NET_RX, 2048);
+	}
+	vdriver_want_irq_at(fake_driver(f->ft, NET_RX), 31);
+	fake_kick(f->ft, NET_RX);
+	for (int i = 0; i < 32; i++)
+		fake_wait_used(f->ft, NET_RX, &head, &len);
+	ck_assert(fake_wait_irq(f->ft, NET_RX, 1000));
+	ck_assert_uint_eq(fake_nr_irqs(f->ft, NET_RX), 1);
+}
+END_TEST
+
+static TCase *tcase(Suite *s, const char *name, void (*before)(void))
+{
+	TCase *tc = tcase_create(name);
+
+	if (before)
+		tcase_add_checked_fixture(tc, before, teardown);
+	tcase_set_timeout(tc, 60);
+	suite_add_tcase(s, tc);
+	return tc;
+}
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("virtio_net_rx");
+	TCase *tc = tcase(s, "receive", setup);
+
+	tcase_add_test(tc, a_frame_from_the_host_lands_in_a_buffer);
+	tcase_add_test(tc, a_frame_that_waits_is_taken_when_the_driver_adds_a_buffer);
+	tcase_add_test(tc, a_frame_without_buffers_does_not_keep_the_thread_busy);
+	tcase_add_test(tc, a_long_frame_is_spread_over_merged_buffers);
+	tcase_add_test(tc, a_64_kib_frame_arrives_whole);
+	tcase_add_test(tc, a_frame_longer_than_all_buffers_waits_for_more_of_them);
+	tcase_add_test(tc, a_frame_that_no_ring_can_hold_is_dropped_and_the_next_one_arrives);
+	tcase_add_test(tc, a_receive_buffer_shorter_than_a_header_asks_for_a_reset);
+	tcase_add_test(tc, a_readable_receive_buffer_asks_for_a_reset);
+	tcase_add_test(tc, many_frames_are_received_in_order);
+	tcase_add_test(tc, a_burst_is_received_with_few_interrupts);
+	tc = tcase(s, "receive without merging", setup_without_merging);
+	tcase_add_test(tc, without_merging_a_frame_has_one_chain_to_itself);
+	tcase_add_test(tc, without_merging_a_frame_too_long_for_its_chain_is_dropped);
+	return s;
+}

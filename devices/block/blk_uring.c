@@ -92,6 +92,7 @@ static void arm_kick(struct blk_uring *u)
 	u->kick_armed = true;
 }
 
+/* The kernel refuses (EALREADY) while a doorbell is just being reported: then it is asked again. */
 static void disarm_kick(struct blk_uring *u)
 {
 	struct io_uring_sqe *sqe = get_sqe(u, TAG_QUIET);
@@ -354,9 +355,9 @@ static void wind_down(struct blk_uring *u)
 		handle_completions(u);
 	}
 	publish(u);
-	if (u->kick_armed)
-		disarm_kick(u);
 	do {
+		if (u->kick_armed)
+			disarm_kick(u);
 		io_uring_submit_and_wait(&u->ring, u->kick_armed ? 1 : 0);
 		handle_completions(u);
 	} while (u->kick_armed);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fake_transport.h"
 #include "net_fixture.h"
 #include "net_ctrl.h"
 #include "runner.h"

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fake_transport.h"
 #include "net_fixture.h"
 #include "net_hdr.h"
 #include "runner.h"

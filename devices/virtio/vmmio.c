@@ -233,6 +233,8 @@ static void vmmio_write_queue(struct vmmio *t, uint32_t reg, uint32_t val)
 	uint32_t turn = t->status & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
 	struct virtq_cfg *q = vmmio_selected(t);
 
+	if (reg == VIRTIO_MMIO_QUEUE_READY && !val && !t->status)
+		return;		/* Linux does so after a reset; it is 0 already */
 	if (!q || turn != VIRTIO_CONFIG_S_FEATURES_OK) {
 		guest_error(&t->dev->errors, "queue register %#x written out of turn", reg);
 		return;

@@ -34,6 +34,11 @@ class BedError(Exception):
     """The bed cannot do what was asked; the text says why."""
 
 
+# No XSAVE: QEMU's SVM does not intercept XSETBV, so KVM never learns of an L2 guest's XCR0, and loads
+# its own at each entry. The guest would warn at boot and save too little at each task switch.
+CPU = "EPYC-v3,+svm,-la57,-xsave,-avx,-avx2,-fma,-f16c"
+
+
 def qemu_argv(kernel, initrd, memory, cpus, kernel_args, log, fd):
     qemu = shutil.which("qemu-system-x86_64")
     if not qemu:
@@ -43,7 +48,7 @@ def qemu_argv(kernel, initrd, memory, cpus, kernel_args, log, fd):
     # setpriv: QEMU must not outlive the thread that reads from it.
     return ["setpriv", "--pdeathsig", "KILL", qemu, "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot", "-machine", "q35,hpet=off",
-            "-accel", "tcg,tb-size=512,thread=multi", "-cpu", "EPYC-v3,+svm,-la57",
+            "-accel", "tcg,tb-size=512,thread=multi", "-cpu", CPU,
             "-m", str(memory), "-smp", str(cpus), "-kernel", kernel, "-initrd", initrd,
             "-append", " ".join(append),
             "-chardev", f"file,id=log,path={log},append=on", "-serial", "chardev:log",

@@ -46,6 +46,16 @@ void *loader_place(const struct loader_target *t, gpa_t gpa, uint64_t len)
 	return guest_mem_ptr(t->mem, gpa, len);
 }
 
+int loader_no_room(const struct loader_target *t, const struct loader_file *f, gpa_t gpa,
+		   uint64_t len)
+{
+	gpa_t ram_end = t->mem->region[0].gpa + t->mem->region[0].len;
+
+	return log_fail(-ENOSPC, "%s: no guest RAM at 0x%" PRIx64 " for %" PRIu64
+			" bytes of kernel: it may use 0x%" PRIx64 " to 0x%" PRIx64,
+			f->name, gpa, len, t->low_end, ram_end);
+}
+
 static void loader_close(struct loader_file *f)
 {
 	if (f->owned)

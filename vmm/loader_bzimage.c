@@ -6,7 +6,6 @@
  * is entered 0x200 bytes behind its start.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -91,8 +90,7 @@ static int bz_place(struct loaded_kernel *out, const struct bzimage *b,
 	void *to = loader_place(t, at, b->hdr.init_size);
 
 	if (!to)
-		return log_fail(-ENOSPC, "%s: no guest RAM at 0x%" PRIx64 ", %u bytes, for a kernel",
-				b->f->name, at, b->hdr.init_size);
+		return loader_no_room(t, b->f, at, b->hdr.init_size);
 	out->start = at;
 	out->end = at + b->hdr.init_size;
 	out->entry = LOADER_ENTRY_LINUX64;

@@ -8,7 +8,6 @@
  */
 #include <elf.h>
 #include <errno.h>
-#include <inttypes.h>
 
 #include "loader_priv.h"
 #include "log.h"
@@ -92,9 +91,7 @@ static int elf_check_segment(const struct elf_image *e, const struct loader_targ
 	if (!loader_file_has(e->f, p->p_offset, p->p_filesz))
 		return elf_bad_phdr(e, i, "segment beyond the end of the file");
 	if (!loader_place(t, p->p_paddr, p->p_memsz))
-		return log_fail(-ENOSPC, "%s: program header %u: no guest RAM at 0x%" PRIx64
-				", %" PRIu64 " bytes, for a kernel", e->f->name, i,
-				(uint64_t)p->p_paddr, (uint64_t)p->p_memsz);
+		return loader_no_room(t, e->f, p->p_paddr, p->p_memsz);
 	for (unsigned int j = 0; j < i; j++)
 		if (elf_is_load(&e->phdr[j]) && elf_overlap(p, &e->phdr[j]))
 			return elf_bad_phdr(e, i, "segment overlaps another");

@@ -31,6 +31,10 @@ bool loader_file_has(const struct loader_file *f, uint64_t off, uint64_t len);
  */
 void *loader_place(const struct loader_target *t, gpa_t gpa, uint64_t len);
 
+/* Says so, and what there is instead. Returns -ENOSPC. */
+int loader_no_room(const struct loader_target *t, const struct loader_file *f, gpa_t gpa,
+		   uint64_t len);
+
 /* The file is known to start with the ELF magic. Sets all but the initrd's fields. */
 int loader_elf(struct loaded_kernel *out, const struct loader_target *t,
 	       const struct loader_file *f, enum loader_entry entry);

@@ -15,7 +15,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 UNIT = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$")
-THREADED = ("worker", "msi", "vmmio", "blk", "net", "uart", "tap")
+THREADED = ("worker", "log", "virtq_race", "msi", "vmmio", "blk", "net", "uart", "tap")
 
 
 class Tally:

@@ -51,10 +51,13 @@ static void teardown(void)
 	guest_mem_free(mem);
 }
 
-static void put(struct vring_desc *table, unsigned int i, uint64_t addr, uint32_t len,
-		uint16_t flags, uint16_t next)
+/* Indirect tables need not be aligned. */
+static void put(void *table, unsigned int i, uint64_t addr, uint32_t len, uint16_t flags,
+		uint16_t next)
 {
-	table[i] = (struct vring_desc){ .addr = addr, .len = len, .flags = flags, .next = next };
+	struct vring_desc entry = { .addr = addr, .len = len, .flags = flags, .next = next };
+
+	memcpy((uint8_t *)table + i * sizeof(entry), &entry, sizeof(entry));
 }
 
 static void desc(unsigned int i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
@@ -62,7 +65,7 @@ static void desc(unsigned int i, uint64_t addr, uint32_t len, uint16_t flags, ui
 	put(d.desc, i, addr, len, flags, next);
 }
 
-static struct vring_desc *table_at(gpa_t gpa)
+static void *table_at(gpa_t gpa)
 {
 	return guest_mem_ptr(mem, gpa, 16);
 }

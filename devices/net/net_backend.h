@@ -44,6 +44,7 @@ struct net_backend {
 	unsigned int offloads;		/* set once: supported */
 	int fd[NET_BACKEND_MAX_PAIRS];	/* set once */
 	bool is_tap;			/* set once: fd is what vhost-net takes */
+	int vhost_fd[NET_BACKEND_MAX_PAIRS];	/* set once if is_tap: for fd, or -errno */
 	int link_fd;			/* set once; -1: the link is always up */
 };
 

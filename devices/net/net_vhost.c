@@ -2,7 +2,6 @@
 #include "net_vhost.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
@@ -60,7 +59,7 @@ static int make_eventfds(struct net_vhost *v)
 	return v->error_fd < 0 || v->relay_fd[0] < 0 || v->relay_fd[1] < 0 ? -errno : 0;
 }
 
-int net_vhost_open(struct net_vhost **out, int tap_fd)
+int net_vhost_create(struct net_vhost **out, int vhost_fd, int tap_fd)
 {
 	struct net_vhost *v = calloc(1, sizeof(*v));
 	int ret;
@@ -68,9 +67,9 @@ int net_vhost_open(struct net_vhost **out, int tap_fd)
 	if (!v)
 		return -ENOMEM;
 	v->tap_fd = tap_fd;
-	v->fd = v->error_fd = v->relay_fd[0] = v->relay_fd[1] = -1;
-	v->fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC);
-	ret = v->fd < 0 ? -errno : 0;
+	v->fd = vhost_fd;
+	v->error_fd = v->relay_fd[0] = v->relay_fd[1] = -1;
+	ret = vhost_fd < 0 ? vhost_fd : 0;
 	if (!ret)
 		ret = check_features(v);
 	if (!ret && ioctl(v->fd, VHOST_SET_OWNER, NULL))
@@ -95,7 +94,6 @@ void net_vhost_free(struct net_vhost *v)
 {
 	if (!v)
 		return;
-	close_fd(v->fd);
 	close_fd(v->error_fd);
 	for (unsigned int q = 0; q < NET_VHOST_NR; q++)
 		close_fd(v->relay_fd[q]);

@@ -18,8 +18,12 @@ struct net_vhost;
 
 enum net_vhost_queue { NET_VHOST_RX, NET_VHOST_TX, NET_VHOST_NR };
 
-/* tap_fd is borrowed. -errno, and nothing logged, if the host has no vhost-net for us. */
-int net_vhost_open(struct net_vhost **out, int tap_fd);
+/*
+ * vhost_fd is a /dev/vhost-net that nobody has used, or the -errno for want of
+ * one; both descriptors are borrowed. -errno, and nothing logged, if the host
+ * has no vhost-net for us.
+ */
+int net_vhost_create(struct net_vhost **out, int vhost_fd, int tap_fd);
 void net_vhost_free(struct net_vhost *v);	/* NULL is allowed */
 
 /* Hands both queues over; no frame moves before net_vhost_run(v, true). */

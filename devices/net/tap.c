@@ -112,9 +112,12 @@ static bool tap_link_is_up(struct net_backend *b)
 
 static void tap_free(struct net_backend *b)
 {
-	for (unsigned int i = 0; i < b->nr_pairs; i++)
+	for (unsigned int i = 0; i < b->nr_pairs; i++) {
+		if (b->vhost_fd[i] >= 0)
+			close(b->vhost_fd[i]);
 		if (b->fd[i] >= 0)
 			close(b->fd[i]);
+	}
 	if (b->link_fd >= 0)
 		close(b->link_fd);
 	free(to_tap(b));
@@ -241,6 +244,20 @@ static int open_queues(struct tap *t, const struct virtio_net_cfg *cfg, const ch
 	return ret;
 }
 
+/* Whether it is of use is found out by the device. */
+static void open_vhost(struct tap *t, const struct virtio_net_cfg *cfg)
+{
+	if (cfg->vhost == VIRTIO_NET_VHOST_OFF)
+		return;
+	for (unsigned int i = 0; i < t->be.nr_pairs; i++) {
+		int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+
+		t->be.vhost_fd[i] = fd < 0 ? -errno : fd;
+		if (fd < 0)
+			return;
+	}
+}
+
 static bool cfg_is_valid(const struct virtio_net_cfg *cfg)
 {
 	return cfg->pairs && cfg->pairs <= NET_BACKEND_MAX_PAIRS &&
@@ -260,13 +277,16 @@ int tap_open(struct net_backend **out, const struct virtio_net_cfg *cfg, const c
 		return -ENOMEM;
 	t->be = (struct net_backend){ .ops = &tap_ops, .nr_pairs = cfg->pairs, .is_tap = true,
 				      .link_fd = -1 };
-	for (unsigned int i = 0; i < t->be.nr_pairs; i++)
+	for (unsigned int i = 0; i < t->be.nr_pairs; i++) {
 		t->be.fd[i] = cfg->nr_fds ? cfg->fd[i] : -1;
+		t->be.vhost_fd[i] = -ENOTSUP;
+	}
 	ret = open_queues(t, cfg, name);
 	if (ret) {
 		tap_free(&t->be);
 		return ret;
 	}
+	open_vhost(t, cfg);
 	probe_offloads(t);
 	open_link(t, name);
 	*out = &t->be;

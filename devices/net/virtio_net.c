@@ -325,7 +325,8 @@ static int open_vhost(struct virtio_net *n, unsigned int i, const struct virtio_
 	*vhost = NULL;
 	if (cfg->vhost == VIRTIO_NET_VHOST_OFF || (i && !n->has_vhost))
 		return 0;
-	ret = n->be->is_tap ? net_vhost_open(vhost, n->be->fd[i]) : -ENOTSUP;
+	ret = n->be->is_tap ? net_vhost_create(vhost, n->be->vhost_fd[i], n->be->fd[i])
+			    : -ENOTSUP;
 	n->has_vhost = !ret;
 	if (!ret || (!i && cfg->vhost == VIRTIO_NET_VHOST_AUTO))
 		return 0;

@@ -8,8 +8,6 @@ import signal
 import subprocess
 import time
 
-STARTED = b"halted"
-
 
 class Monitor:
     """Runs until the end of the with block. Popen's keywords go through."""
@@ -20,7 +18,7 @@ class Monitor:
                      kernel or os.path.join(opts.guests, guest + ".elf"), "--cmdline", append,
                      "--memory", "16M", "--cpus", str(cpus), "--debug-exit", *args]
         self.popen = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
-                      "stderr": subprocess.PIPE, **popen}
+                      "stderr": subprocess.PIPE, "start_new_session": True, **popen}
         self.output = b""
 
     def __enter__(self):
@@ -29,26 +27,36 @@ class Monitor:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
+        self.kill()
         self.process.wait()
         for stream in (self.process.stdout, self.process.stderr):
             if stream:
                 stream.close()
 
-    def wait_started(self, seconds=30):
-        """True once the guest has halted; False if the monitor ended before."""
+    def kill(self):
+        """With whatever a prefix (strace, unshare) has started."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def wait_for(self, text, seconds=30):
+        """True once the guest has printed it; False if the monitor ended before."""
         fd = self.process.stdout.fileno()
         end = time.monotonic() + seconds
-        while STARTED not in self.output and time.monotonic() < end:
+        while text not in self.output and time.monotonic() < end:
             if not select.select([fd], [], [], 0.2)[0]:
                 continue
             data = os.read(fd, 4096)
             if not data:
                 return False
             self.output += data
+        return text in self.output
+
+    def wait_started(self):
+        started = self.wait_for(b"halted")
         time.sleep(0.1)         # the last instruction before the halt
-        return STARTED in self.output
+        return started
 
     def stop(self, sig=signal.SIGTERM, seconds=20):
         """Exit status after the signal, and what was said on stderr."""
@@ -59,7 +67,7 @@ class Monitor:
         try:
             _, err = self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.kill()
             _, err = self.process.communicate()
         return self.process.returncode, (err or b"").decode(errors="replace")
 

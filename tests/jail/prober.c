@@ -180,6 +180,12 @@ static void check_no_exec(const struct rule_set *s, const struct sock_fprog *p)
 	report(s->name, !t.different, "no executable memory, %u calls", t.checked);
 }
 
+/* Only the main thread may end the process. */
+static void leave(enum sandbox_role role)
+{
+	syscall(role == SANDBOX_MAIN ? SYS_exit_group : SYS_exit, 0);
+}
+
 /* Makes the call behind the filter. true: it came back, or ended the child otherwise. */
 static bool kernel_allows(enum sandbox_role role, const struct call *c)
 {
@@ -191,7 +197,7 @@ static bool kernel_allows(enum sandbox_role role, const struct call *c)
 		if (sandbox_filter_load(role, SANDBOX_KILL))
 			syscall(SYS_exit, 2);
 		syscall(c->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-		syscall(SYS_exit, 0);
+		leave(role);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		abort();
@@ -285,7 +291,7 @@ static void check_old_gate(enum sandbox_role role, const struct rule_set *s)
 		if (sandbox_filter_load(role, SANDBOX_KILL))
 			syscall(SYS_exit, 2);
 		__asm__ volatile("int $0x80" : "+a"(ret) : : "memory");
-		syscall(SYS_exit, 0);
+		leave(role);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		abort();

@@ -7,7 +7,6 @@
 
 #include <linux/fs.h>
 #include <linux/if_tun.h>
-#include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/sockios.h>
 #include <linux/vhost.h>
@@ -39,13 +38,14 @@
 	{ .nr = SCMP_SYS(tgkill), .name = "tgkill", .nr_conds = 1, \
 	  .cond = { { 0, ALL32, SANDBOX_PID_PLACEHOLDER } }, .why = reason }
 
-/* What every thread needs to wait, to wake others, to log a line and to end. */
+/* What every thread needs to wait, to wake others and to log a line. */
 #define EVERY_THREAD \
-	ALLOW(read, "eventfds"), \
 	ALLOW(write, "eventfds, log lines"), \
 	ALLOW(futex, "locks and parking"), \
 	ALLOW(clock_gettime, "hosts whose clock is not in the vDSO"), \
-	ALLOW(rt_sigprocmask, "end of a thread"), \
+	ALLOW(rt_sigprocmask, "end of a thread, signals of new ones")
+
+#define THREAD_END \
 	MADVISE(MADV_DONTNEED, "end of a thread: its stack"), \
 	ALLOW(exit, "end of a thread")
 
@@ -59,8 +59,6 @@
 	ALLOW(epoll_ctl, "doorbells of a network interface"), \
 	IOCTL(TUNSETOFFLOAD, "offloads of a tap"), \
 	IOCTL(TUNSETQUEUE, "queues of a tap"), \
-	IOCTL(TUNGETIFF, "name of the interface, for the next"), \
-	IOCTL(SIOCGIFFLAGS, "is the link up"), \
 	IOCTL(VHOST_SET_FEATURES, "vhost-net, when a device starts"), \
 	IOCTL(VHOST_SET_MEM_TABLE, "the same"), \
 	IOCTL(VHOST_SET_VRING_NUM, "the same"), \
@@ -74,13 +72,17 @@
 static const struct rule vcpu_rules[] = {
 	IOCTL(KVM_RUN, "runs the guest"),
 	EVERY_THREAD,
+	THREAD_END,
+	ALLOW(read, "eventfds: signals held back"),
 	IOCTL(KVM_GET_REGS, "says where a guest crashed"),
 	ALLOW(rt_sigreturn, "the signal that ends KVM_RUN"),
 	DEVICE_CONTROL,
 };
 
 #define BLK_COMMON \
+	ALLOW(read, "waits for a doorbell"), \
 	EVERY_THREAD, \
+	THREAD_END, \
 	ALLOW(preadv, "reads"), \
 	ALLOW(pwritev2, "writes"), \
 	ALLOW(pwrite64, "zeroes, where the host cannot write them by itself"), \
@@ -99,6 +101,7 @@ static const struct rule net_rules[] = {
 	ALLOW(readv, "frames to the guest"),
 	ALLOW(writev, "frames from the guest"),
 	EVERY_THREAD,
+	THREAD_END,
 	ALLOW(epoll_wait, "waits for queues, tap and link"),
 	ALLOW(epoll_ctl, "listens to the tap while the guest has room for frames"),
 	ALLOW(recvfrom, "news of the link"),
@@ -111,6 +114,7 @@ static const struct rule net_rules[] = {
 
 static const struct rule main_rules[] = {
 	EVERY_THREAD,
+	ALLOW(read, "signals, timers, the person's keys"),
 	ALLOW(poll, "waits for everything"),
 	ALLOW(restart_syscall, "the same, after SIGSTOP and SIGCONT"),
 	IOCTL(KVM_SET_GSI_ROUTING, "interrupt messages"),
@@ -125,9 +129,6 @@ static const struct rule main_rules[] = {
 	ALLOW(rt_sigreturn, "a signal with a handler"),
 	DEVICE_CONTROL,
 	ALLOW(mremap, "--stats: a growing buffer"),
-	{ .nr = SCMP_SYS(io_uring_register), .name = "io_uring_register UNREGISTER_FILES",
-	  .nr_conds = 1, .cond = { { 1, ALL32, IORING_UNREGISTER_FILES } },
-	  .why = "the end: lets go of the image and its lock" },
 	ALLOW(close, "the end"),
 	ALLOW(exit_group, "the end"),
 };

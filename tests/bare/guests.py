@@ -26,6 +26,7 @@ class Guest:
     signal_at: str = ""         # a line of output at which the monitor gets SIGTERM
     check: str = ""             # the only one that runs
     tap: bool = False           # needs a network of its own, with a tap
+    vhost: bool = False         # ... and the kernel's vhost-net
     flap: bool = False          # ... which goes down and up a few times
     seconds: float = 20
     stats: dict = dataclasses.field(default_factory=dict)   # path in --stats -> value at the end
@@ -40,6 +41,10 @@ def two(name, **kw):
 
 def variant(name, program, **kw):
     return two(name, program=program, **kw)
+
+
+def net(options):
+    return ("--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01," + options)
 
 
 CONFORMANCE = [
@@ -96,13 +101,14 @@ GUESTS = CONFORMANCE + POWER + [
     two("hostile_smp", cpus=2),
     variant("hostile_smp-threads", "hostile_smp", cpus=2,
             disks=("queues=2,aio=threads", "queues=2")),
-    Guest("net", tap=True, args=("--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
-    Guest("net-line", "net", tap=True, args=("--irq", "single", "--net",
-                                             "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
+    Guest("net", tap=True, args=net("vhost=off")),
+    Guest("net-line", "net", tap=True, args=("--irq", "single", *net("vhost=off"))),
     Guest("net-link", "net", tap=True, flap=True, append="flap=1",
-          check="a_link_change_is_a_configuration_change",
-          args=("--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
-    two("hostile_net", tap=True, args=("--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01")),
+          check="a_link_change_is_a_configuration_change", args=net("vhost=off")),
+    Guest("net-vhost", "net", tap=True, vhost=True, args=net("vhost=on")),
+    two("hostile_net", tap=True, args=net("vhost=off")),
+    variant("hostile_net-vhost", "hostile_net", tap=True, vhost=True, append="vhost=1",
+            args=net("vhost=on")),
 ]
 
 

@@ -203,6 +203,7 @@ static void event_idx_takes_interrupts_only_where_asked(void)
 	vdev_start(dev, 1, F_EVENT_IDX, IRQ_LINE);
 	RETURN_IF_FAILED();
 	*ring_used_event(r) = 2;	/* an interrupt for the third one */
+	delay_ms(QUIET_MS);
 	irq_counts_clear();
 	for (i = 0; i < 2; i++)
 		EXPECT(blk_works(dev, 0));

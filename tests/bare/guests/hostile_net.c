@@ -27,16 +27,35 @@ static void setup(void)
 		huge = heap_alloc(HUGE_LEN, 64);
 }
 
-/* Given back or given up: not kept. */
+static void expect_alive_after_reset(void)
+{
+	RETURN_IF_FAILED();
+	net.hdr = (struct virtio_net_hdr_v1){ 0 };
+	expect_bystander_works(other);
+	net_start(NET_FEATURES | F(VIRTIO_NET_F_CSUM) | F(VIRTIO_NET_F_HOST_TSO4), IRQ_NONE, NR_RX);
+	EXPECT_MSG(net_arp(0), "the device no longer works after a reset");
+	expect_bystander_works(other);
+}
+
+/*
+ * Given back or given up: not kept. A kernel's vhost-net tries some of them
+ * again for ever; then the queue waits for the reset, which has to work.
+ */
 static void expect_taken(const struct piece *p, unsigned int nr)
 {
 	struct ring *r = &net.d->ring[TXQ(0)];
+	bool taken;
 
 	RETURN_IF_FAILED();
 	ring_offer(r, ring_chain(r, p, nr));
 	ring_publish(r);
 	vdev_kick(net.d, TXQ(0));
-	EXPECT(WAIT(ring_take(r, NULL, NULL) || vdev_status(net.d) & S_NEEDS_RESET, ARRIVE_MS));
+	taken = WAIT(ring_take(r, NULL, NULL) || vdev_status(net.d) & S_NEEDS_RESET,
+		     option_number("vhost", 0) ? 100 : ARRIVE_MS);
+	if (!taken && option_number("vhost", 0))
+		expect_alive_after_reset();
+	else
+		EXPECT(taken);
 }
 
 static void expect_alive(void)
@@ -44,14 +63,6 @@ static void expect_alive(void)
 	RETURN_IF_FAILED();
 	EXPECT(!(vdev_status(net.d) & S_NEEDS_RESET));
 	EXPECT_MSG(net_ping(0, 64), "the device no longer works");
-	expect_bystander_works(other);
-}
-
-static void expect_alive_after_reset(void)
-{
-	expect_bystander_works(other);
-	net_start(NET_FEATURES, IRQ_NONE, NR_RX);
-	EXPECT_MSG(net_arp(0), "the device no longer works after a reset");
 	expect_bystander_works(other);
 }
 

@@ -6,6 +6,7 @@
 #define MAGIC		0x74726976u	/* "virt" */
 #define MAX_DEVICES	128
 #define RESET_MS	2000
+#define LATE_MS		3	/* KVM injects a line's interrupt from a work queue */
 
 static struct vdev devices[MAX_DEVICES];
 static unsigned int nr_devices;
@@ -90,6 +91,7 @@ void vdev_reset_all(void)
 			check_abort("device %u does not reset", i);
 		ioapic_mask(devices[i].gsi);
 	}
+	delay_ms(LATE_MS);
 	irq_counts_clear();
 }
 

@@ -90,6 +90,8 @@ static bool run_rx(struct net_pair *p)
 {
 	if (p->lost || !atomic_load(&p->active) || !rx_queue(p)->vq || rx_queue(p)->broken)
 		return false;
+	if (p->starved)
+		virtq_disable_kick(rx_queue(p)->vq);
 	p->starved = false;
 	switch (net_rx_run(p->rx, BUDGET)) {
 	case NET_MORE:

@@ -82,7 +82,8 @@ static int exchange(int fd, const char *out, char *in, size_t len)
 		}
 		n = recv(fd, in + got, len - got, MSG_DONTWAIT);
 		if (!n || (n < 0 && errno != EAGAIN && errno != EINTR))
-			return complain("talk: connection lost: %s", strerror(n ? errno : ECONNRESET));
+			return complain("talk: connection lost: %s",
+					strerror(n ? errno : ECONNRESET));
 		got += n > 0 ? (size_t)n : 0;
 	}
 	return 0;
@@ -115,7 +116,8 @@ static int talk_worker(int idx, int cpu, void *ctx)
 		if (exchange(fd, out, in, t->bytes))
 			return 1;
 		if (memcmp(out, in, t->bytes))
-			return complain("talk: round %llu: the echo differs", (unsigned long long)i);
+			return complain("talk: round %llu: the echo differs",
+					(unsigned long long)i);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	printf("talk cpu %d rounds %llu bytes %llu ms %lld\n", cpu, (unsigned long long)t->rounds,

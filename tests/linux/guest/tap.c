@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Makes a persistent tap interface, for the monitor's side: busybox cannot make a multiqueue one. */
+/* Makes a persistent tap interface for the monitor: busybox cannot make a multiqueue one. */
 #define _GNU_SOURCE
 #include "guestio.h"
 

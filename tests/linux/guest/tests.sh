@@ -9,7 +9,7 @@ fail() {
 
 disks() {
 	for d in /sys/block/vd*; do
-		[ "$(cat "$d/ro")" = 0 ] && basename "$d"
+		[ -d "$d" ] && [ "$(cat "$d/ro")" = 0 ] && basename "$d"
 	done
 }
 
@@ -26,7 +26,7 @@ online_cpus() {
 log_check() {
 	dmesg > /tmp/log
 	grep -iE 'virtio' /tmp/log | head -n "$(param loglines 16)" | sed 's/^/MIMSY-LOG /'
-	grep -E 'WARNING:|BUG:|Oops|nobody cared|I\/O error|No irq handler' /tmp/log |
+	grep -E 'WARNING: CPU:|BUG:|Oops|nobody cared|I\/O error|No irq handler' /tmp/log |
 		grep -v 'fpu__init_system_xstate' > /tmp/complaints || return 0
 	grep -F -A 30 "$(head -n 1 /tmp/complaints)" /tmp/log | head -n 40 | sed 's/^/MIMSY-LOG /'
 	echo "MIMSY-RESULT FAIL kernel-log: $(head -n 1 /tmp/complaints)"
@@ -57,7 +57,8 @@ test_irqs() {
 	echo "MIMSY-TABLE"
 	irq_table
 	for d in /sys/block/vd*; do
-		for q in "$d"/mq/*; do
+		for q in "$d"/mq/[0-9]*; do
+			[ -d "$q" ] || continue
 			echo "MIMSY-MQ $(virtio_of "$d") $(basename "$d") $(basename "$q")" \
 				"$(tr -d ' ' < "$q/cpu_list")"
 		done
@@ -76,7 +77,7 @@ test_disks() {
 test_readonly() {
 	local d
 	for d in /sys/block/vd*; do
-		[ "$(cat "$d/ro")" = 1 ] || continue
+		[ -d "$d" ] && [ "$(cat "$d/ro")" = 1 ] || continue
 		if dd if=/dev/zero of="/dev/$(basename "$d")" bs=4096 count=1 2>/dev/null; then
 			fail "a read-only disk took a write"
 			return 1
@@ -125,13 +126,13 @@ test_tcp() {
 	done
 }
 
-# Sends something through the control queue: promiscuous mode, allmulti, another MAC address.
+# Sends something through the control queue: promiscuous mode, all multicast, another MAC address.
 test_control() {
-	ip link set eth0 promisc on && ip link set eth0 promisc off || return 1
-	ip link set eth0 allmulticast on && ip link set eth0 allmulticast off || return 1
-	ip link set eth0 down
-	ip link set eth0 address 02:00:00:00:77:01 || return 1
-	ip link set eth0 up
+	ifconfig eth0 promisc && ifconfig eth0 -promisc || return 1
+	ifconfig eth0 allmulti && ifconfig eth0 -allmulti || return 1
+	ifconfig eth0 down
+	ifconfig eth0 hw ether 02:00:00:00:77:01 || return 1
+	ifconfig eth0 up
 	[ "$(cat /sys/class/net/eth0/address)" = 02:00:00:00:77:01 ]
 }
 

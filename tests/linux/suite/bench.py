@@ -60,8 +60,7 @@ class Bench:
         self.sudo = "" if bed.emulated or os.geteuid() == 0 else "sudo -n "
         self.mimsy = bed.put(mimsy)
         self.guestio = bed.put(initramfs.guestio())
-        self.taps = 0
-        self.server = None
+        self.taps, self.server, self.restarts = 0, None, bed.restarts
         self.label = ""
 
     def close(self):
@@ -78,6 +77,8 @@ class Bench:
 
     def need_taps(self, count):
         """Taps mimsy0.. with the addresses 10.0.n.1, and the echo server behind them."""
+        if self.restarts != self.bed.restarts:
+            self.restarts, self.taps, self.server = self.bed.restarts, 0, None
         while self.taps < count:
             name, n = f"mimsy{self.taps}", self.taps
             self.taps += 1
@@ -108,15 +109,34 @@ class Bench:
                    + "".join(f"truncate -s {guest.disk_len} disk{i};"
                              for i in range(len(guest.disks))))
         argv = self.argv(guest, where)
-        process = self.bed.start(argv, on_line=lambda line: guest.on_line and
-                                 guest.on_line(process, line))
-        result = process.wait(guest.timeout)
-        outcome = Outcome(result.status, result.stdout.decode(errors="replace"),
-                          result.stderr.decode(errors="replace"), self.stats(where),
-                          result.timed_out)
-        self.keep(argv, outcome)
+        with open(self.log_file(), "w", encoding="utf-8", buffering=1) as log:
+            print(" ".join(argv), file=log)
+
+            result = self.run(guest, argv, log)
+            outcome = Outcome(result, self.stats(where))
+            print(f"---- exit status {result.status} after {result.seconds:.1f} s", file=log)
+            print(json.dumps(outcome.stats, indent=1), file=log)
         expect(not result.lost, f"the test bed was lost: {result.lost}")
         return outcome
+
+    def run(self, guest, argv, log):
+        running = []
+
+        def on_line(line):
+            print(line, file=log)
+            if guest.on_line and running:
+                guest.on_line(running[0], line)
+
+        def wait(process, timeout):
+            running.append(process)
+            return process.wait(timeout)
+
+        if self.bed.emulated:       # run() boots another L1 if this one gets lost
+            return self.bed.run(argv, guest.timeout, on_line=on_line, wait=wait)
+        return wait(self.bed.start(argv, on_line=on_line), guest.timeout)
+
+    def log_file(self):
+        return os.path.join(self.logs, f"{self.label.replace(' ', '-')[:100]}.{next(self.ids)}")
 
     def stats(self, where):
         r = self.bed.run(["cat", f"{where}/stats"])
@@ -124,13 +144,6 @@ class Bench:
             return json.loads(r.stdout) if r.ok else None
         except ValueError:
             return None
-
-    def keep(self, argv, outcome):
-        name = f"{self.label.replace(' ', '-')[:100]}.{next(self.ids)}"
-        with open(os.path.join(self.logs, name), "w", encoding="utf-8") as f:
-            f.write(f"{' '.join(argv)}\n{outcome.console}\n---- monitor's messages\n{outcome.log}\n"
-                    f"---- exit status {outcome.status}\n"
-                    f"{json.dumps(outcome.stats, indent=1)}\n")
 
     def check_image(self, guest, disk=0, ops=64, seed=1):
         """From outside: the image of the last guest holds what its CPUs have written to the disk."""

@@ -45,14 +45,14 @@ def cpu_set(text):
 
 
 class Outcome:
-    def __init__(self, status, console, log, stats, timed_out=False):
-        self.status, self.console, self.log, self.stats = status, console, log, stats
-        self.timed_out = timed_out
+    def __init__(self, result, stats):
+        self.status, self.timed_out, self.stats = result.status, result.timed_out, stats
+        self.log = result.stderr.decode(errors="replace")
         self.results = {}       # test -> "" or the reason of its failure
         self.tables = []        # one {name: Irq} per test_irqs
         self.mq = {}            # (device, queue) -> CPUs
         self.words = {}         # further MIMSY-WORD lines: word -> list of their rests
-        for line in console.replace("\r", "").split("\n"):
+        for line in result.stdout.decode(errors="replace").replace("\r", "").split("\n"):
             m = re.search(r"MIMSY-([A-Z]+) ?(.*)", line)
             if m:
                 self._line(m.group(1), m.group(2))

@@ -11,9 +11,15 @@ def readelf(*args):
                           check=True).stdout
 
 
+def own_archives(build):
+    return [path for part in ("vmm", "devices", "firmware")
+            for path in glob.glob(os.path.join(build, part, "**", "*.a"), recursive=True)]
+
+
 def symbols(path):
-    lines = readelf("--dyn-syms", path).splitlines()
-    return {fields[7].split("@")[0] for fields in map(str.split, lines) if len(fields) > 7}
+    """Names in a program or an archive, also those that it takes from elsewhere."""
+    rows = map(str.split, readelf("--syms", path).splitlines())
+    return {fields[7].split("@")[0] for fields in rows if len(fields) > 7}
 
 
 def segment_flags(path, name):
@@ -32,8 +38,7 @@ def writable_and_executable(path):
 def unmarked_objects(build):
     """Our own objects without the marks of -fcf-protection. C library and start files of
     Debian 12 lack them too, so that the program as a whole cannot carry them."""
-    archives = [path for part in ("vmm", "devices", "firmware")
-                for path in glob.glob(os.path.join(build, part, "**", "*.a"), recursive=True)]
+    archives = own_archives(build)
     bad = []
     for archive in archives:
         for member in readelf("-n", archive).split("File: ")[1:]:
@@ -45,7 +50,7 @@ def unmarked_objects(build):
 def checks(mimsy):
     """(name, holds) for each property."""
     header, dynamic = readelf("-h", mimsy), readelf("-d", mimsy)
-    names = symbols(mimsy)
+    ours = set().union(*map(symbols, own_archives(os.path.dirname(mimsy))))
     yield "position independent (PIE)", "DYN (Position" in header and "PIE" in dynamic
     yield "all symbols bound at start (BIND_NOW)", "BIND_NOW" in dynamic
     yield "relocations read-only after start (RELRO)", segment_flags(mimsy, "GNU_RELRO") == "R"
@@ -53,8 +58,8 @@ def checks(mimsy):
     yield "no segment writable and executable", not writable_and_executable(mimsy)
     yield "no relocation in code (TEXTREL)", "TEXTREL" not in dynamic
     yield "no search path of its own", "RPATH" not in dynamic and "RUNPATH" not in dynamic
-    yield "stack protector", "__stack_chk_fail" in names
-    yield "fortified calls", any(n.endswith("_chk") and n != "__stack_chk_fail" for n in names)
-    yield "no filter compiler in it", not any(n.startswith("seccomp_") for n in names)
+    yield "stack protector", "__stack_chk_fail" in ours
+    yield "fortified calls", any(n.endswith("_chk") for n in ours)
+    yield "no filter compiler in it", not any(n.startswith("seccomp_") for n in symbols(mimsy))
     bad = unmarked_objects(os.path.dirname(mimsy))
     yield "own objects marked for IBT and SHSTK" + (f" (not {bad[0]})" if bad else ""), not bad

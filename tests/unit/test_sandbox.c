@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each part of the jail by itself, in a child that it may keep. The whole of
+ * it around a guest is the business of tests/jail.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runner.h"
+#include "sandbox_priv.h"
+#include "util.h"
+
+#define SKIP 77
+
+/* What fn returns, 0..255: 0 for success, else often the line that did not hold. */
+static int in_child(int (*fn)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		_exit(fn());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+#define HOLDS(what)				\
+	do {					\
+		if (!(what))			\
+			return __LINE__ % 256 ? __LINE__ % 256 : 1;	\
+	} while (0)
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static int start_with_strays(void)
+{
+	int keep[] = { 60, 40 };
+
+	HOLDS(dup2(0, 40) == 40 && dup2(0, 60) == 60);
+	HOLDS(dup2(0, 39) == 39 && dup2(0, 50) == 50 && dup2(0, 61) == 61);
+	HOLDS(sandbox_start(keep, ARRAY_SIZE(keep)) == 0);
+	HOLDS(is_open(40) && is_open(60) && is_open(0) && is_open(2));
+	HOLDS(!is_open(39) && !is_open(50) && !is_open(61) && !is_open(3));
+	HOLDS(fcntl(40, F_GETFD) == FD_CLOEXEC);
+	return 0;
+}
+
+START_TEST(strays_are_closed_and_passed_descriptors_kept)
+{
+	ck_assert_int_eq(in_child(start_with_strays), 0);
+}
+END_TEST
+
+static int start_without_standard(void)
+{
+	close(0);
+	close(1);
+	close(2);
+	HOLDS(sandbox_start(NULL, 0) == 0);
+	HOLDS(is_open(0) && is_open(1) && is_open(2) && !is_open(3));
+	return 0;
+}
+
+START_TEST(closed_standard_descriptors_are_opened)
+{
+	ck_assert_int_eq(in_child(start_without_standard), 0);
+}
+END_TEST
+
+static int start_with_a_wrong_number(void)
+{
+	int keep[] = { 99 };
+
+	HOLDS(sandbox_start(keep, 1) == -EBADF);
+	return 0;
+}
+
+START_TEST(a_passed_descriptor_that_is_not_open_is_an_error)
+{
+	ck_assert_int_eq(in_child(start_with_a_wrong_number), 0);
+}
+END_TEST
+
+static long landlock_abi(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+static int try_bind(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ? -errno : 0;
+}
+
+static int under_landlock(void)
+{
+	int before = open("/etc/passwd", O_RDONLY);
+	char byte;
+
+	if (landlock_abi() < 1)
+		return SKIP;
+	HOLDS(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	HOLDS(sandbox_landlock() == 0);
+	HOLDS(open("/etc/passwd", O_RDONLY) < 0 && errno == EACCES);
+	HOLDS(open("/", O_RDONLY | O_DIRECTORY) < 0 && errno == EACCES);
+	HOLDS(unlink("/nothing-here") < 0);
+	HOLDS(landlock_abi() < 4 || try_bind() == -EACCES);
+	HOLDS(landlock_abi() < 6 || (kill(getppid(), 0) && errno == EPERM));
+	HOLDS(read(before, &byte, 1) == 1);
+	return 0;
+}
+
+START_TEST(landlock_leaves_only_what_is_open)
+{
+	int ret = in_child(under_landlock);
+
+	ck_assert_msg(ret == 0 || ret == SKIP, "line %d", ret);
+}
+END_TEST
+
+static uint64_t limit_of(int which)
+{
+	struct rlimit lim;
+
+	getrlimit((__rlimit_resource_t)which, &lim);
+	return lim.rlim_cur == lim.rlim_max ? lim.rlim_max : UINT64_MAX;
+}
+
+static int own_limits(void)
+{
+	const struct sandbox s = { .own_uid = true, .own_user = true };
+	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
+
+	HOLDS(sandbox_limits(&s, &n) == 0);
+	HOLDS(limit_of(RLIMIT_CORE) == 0);
+	HOLDS(limit_of(RLIMIT_FSIZE) == MIB(3));
+	HOLDS(limit_of(RLIMIT_STACK) == MIB(1));
+	HOLDS(limit_of(RLIMIT_MEMLOCK) <= MIB(5));
+	HOLDS(limit_of(RLIMIT_NPROC) >= 5 && limit_of(RLIMIT_NPROC) < 1000);
+	return 0;
+}
+
+START_TEST(limits_are_as_large_as_needed)
+{
+	ck_assert_int_eq(in_child(own_limits), 0);
+}
+END_TEST
+
+static int shared_limits(void)
+{
+	const struct sandbox s = { .own_uid = false, .own_user = false };
+	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
+	struct rlimit before, after;
+
+	getrlimit(RLIMIT_NPROC, &before);
+	HOLDS(sandbox_limits(&s, &n) == 0);
+	getrlimit(RLIMIT_NPROC, &after);
+	HOLDS(before.rlim_cur == after.rlim_cur && before.rlim_max == after.rlim_max);
+	return 0;
+}
+
+START_TEST(threads_of_a_shared_user_are_not_limited)
+{
+	ck_assert_int_eq(in_child(shared_limits), 0);
+}
+END_TEST
+
+static int few_descriptors(void)
+{
+	HOLDS(sandbox_limit_descriptors() == 0);
+	HOLDS(dup(2) >= 0);
+	HOLDS(dup(2) < 0 && errno == EMFILE);
+	return 0;
+}
+
+START_TEST(one_more_descriptor_is_all_that_can_be_opened)
+{
+	ck_assert_int_eq(in_child(few_descriptors), 0);
+}
+END_TEST
+
+/* A directory with files in it looks like a cgroup to who writes into them. */
+static char group[] = "/tmp/sandbox-XXXXXX";
+static const char *const group_files[] = { "memory.max", "pids.max", "cgroup.procs" };
+
+static void make_group(void)
+{
+	char path[64];
+
+	strcpy(group, "/tmp/sandbox-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(group));
+	for (size_t i = 0; i < ARRAY_SIZE(group_files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", group, group_files[i]);
+		close(open(path, O_CREAT | O_WRONLY, 0600));
+	}
+}
+
+static void remove_group(void)
+{
+	char path[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(group_files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", group, group_files[i]);
+		unlink(path);
+	}
+	rmdir(group);
+}
+
+static uint64_t group_value(const char *file)
+{
+	char path[64], text[32] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", group, file);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_ptr_nonnull(fgets(text, sizeof(text), f));
+	fclose(f);
+	return strtoull(text, NULL, 10);
+}
+
+START_TEST(a_cgroup_gets_limits_before_it_is_joined)
+{
+	const struct sandbox_needs n = { .memory = GIB(1), .nr_threads = 4 };
+
+	ck_assert_int_eq(sandbox_join_cgroup(group, &n), 0);
+	ck_assert_uint_eq(group_value("memory.max"), GIB(1) + MIB(8) + MIB(16));
+	ck_assert_uint_gt(group_value("pids.max"), 4);
+	ck_assert_uint_eq(group_value("cgroup.procs"), (uint64_t)getpid());
+}
+END_TEST
+
+START_TEST(a_cgroup_without_a_controller_is_refused)
+{
+	const struct sandbox_needs n = { .memory = GIB(1), .nr_threads = 4 };
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/memory.max", group);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(sandbox_join_cgroup(group, &n), -ENOENT);
+}
+END_TEST
+
+START_TEST(a_link_is_no_cgroup)
+{
+	const struct sandbox_needs n = { .memory = GIB(1), .nr_threads = 4 };
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s-link", group);
+	ck_assert_int_eq(symlink(group, path), 0);
+	ck_assert_int_lt(sandbox_join_cgroup(path, &n), 0);
+	unlink(path);
+}
+END_TEST
+
+START_TEST(off_leaves_everything_alone)
+{
+	const struct sandbox_cfg cfg = { .mode = SANDBOX_OFF };
+	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
+	struct sandbox *s;
+
+	ck_assert_int_eq(sandbox_enter(&s, &cfg, &n), 0);
+	ck_assert_ptr_null(s);
+	ck_assert_ptr_null(sandbox_entry(s, SANDBOX_VCPU));
+	ck_assert_int_eq(sandbox_seal(s), 0);
+	ck_assert_int_eq(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
+}
+END_TEST
+
+static int whole_jail(void)
+{
+	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
+	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
+	bool root = !geteuid();
+	struct sandbox *s;
+
+	HOLDS(sandbox_enter(&s, &cfg, &n) == 0 && s);
+	HOLDS(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+	HOLDS(prctl(PR_GET_DUMPABLE) == 0);
+	HOLDS(!root || getuid() >= 1000);
+	HOLDS(setuid(0) < 0);
+	HOLDS(landlock_abi() < 1 || open("/etc/passwd", O_RDONLY) < 0);
+	sandbox_free(s);
+	return 0;
+}
+
+START_TEST(the_jail_keeps_files_and_rights_away)
+{
+	ck_assert_int_eq(in_child(whole_jail), 0);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("sandbox");
+	TCase *tc = tcase_create("descriptors"), *parts = tcase_create("parts");
+	TCase *cg = tcase_create("cgroup");
+
+	tcase_add_test(tc, strays_are_closed_and_passed_descriptors_kept);
+	tcase_add_test(tc, closed_standard_descriptors_are_opened);
+	tcase_add_test(tc, a_passed_descriptor_that_is_not_open_is_an_error);
+	tcase_add_test(tc, one_more_descriptor_is_all_that_can_be_opened);
+	suite_add_tcase(s, tc);
+	tcase_add_test(parts, landlock_leaves_only_what_is_open);
+	tcase_add_test(parts, limits_are_as_large_as_needed);
+	tcase_add_test(parts, threads_of_a_shared_user_are_not_limited);
+	tcase_add_test(parts, off_leaves_everything_alone);
+	tcase_add_test(parts, the_jail_keeps_files_and_rights_away);
+	suite_add_tcase(s, parts);
+	tcase_add_checked_fixture(cg, make_group, remove_group);
+	tcase_add_test(cg, a_cgroup_gets_limits_before_it_is_joined);
+	tcase_add_test(cg, a_cgroup_without_a_controller_is_refused);
+	tcase_add_test(cg, a_link_is_no_cgroup);
+	suite_add_tcase(s, cg);
+	return s;
+}

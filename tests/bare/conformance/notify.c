@@ -167,6 +167,7 @@ static void reading_a_doorbell_gives_no_kick(void)
 	SKIP_UNLESS(dev->doorbells, "no doorbells");
 	start();
 	RETURN_IF_FAILED();
+	delay_ms(QUIET_MS);	/* until the device has had its first look */
 	offer(0);
 	mmio_read32(vdev_doorbell(dev, 0));
 	delay_ms(QUIET_MS);

@@ -75,7 +75,9 @@ static void b1_short_headers(void)
 
 	for (len = 0; len < 16 && !check_failed(); len++) {
 		struct piece p[] = {
-			{ &req->hdr, len, false }, { page, SECTOR, true }, { &req->status, 1, true },
+			{ &req->hdr, len, false },
+			{ page, SECTOR, true },
+			{ &req->status, 1, true },
 		};
 
 		expect_refused(p, 3);
@@ -287,7 +289,7 @@ static void b8_ranges_to_discard_and_to_zero(void)
 		expect_range_refused(type, range, sizeof(range));
 	}
 	range[0].flags = 1;
-	expect_range_refused(T_DISCARD, range, sizeof(range[0]));	/* unmap: write-zeroes only */
+	expect_range_refused(T_DISCARD, range, sizeof(range[0]));	/* unmap there */
 	expect_all_well();
 	RETURN_IF_FAILED();
 	EXPECT(sector_is(blk_page(dev, 0), 0));

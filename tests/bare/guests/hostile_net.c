@@ -222,7 +222,9 @@ static void n4_receive_buffers_that_are_none(void)
 
 static void n4_receive_buffers_that_are_readable(void)
 {
-	struct piece p[] = { { net.rx[0], NET_BUF, false }, { net.rx[0] + NET_BUF, NET_BUF, true } };
+	struct piece p[] = {
+		{ net.rx[0], NET_BUF, false }, { net.rx[0] + NET_BUF, NET_BUF, true },
+	};
 
 	offer_bad(p, 1);
 	offer_bad(p, 2);

@@ -418,7 +418,8 @@ static void q16_used_event_one_by_one(void)
 	for (i = 0; i < n && !check_failed(); i++) {
 		*ring_used_event(r) = (uint16_t)i;
 		EXPECT(blk_works(dev, 0));
-		EXPECT_MSG(WAIT(*count == i + 1, ARRIVE_MS), "request %u: %u interrupts", i, *count);
+		EXPECT_MSG(WAIT(*count == i + 1, ARRIVE_MS), "request %u: %u interrupts", i,
+			   *count);
 		vdev_write(dev, VIRTIO_MMIO_INTERRUPT_ACK, 1);
 	}
 }

@@ -60,6 +60,7 @@ static void writes_to_the_doorbell_page_kick_nothing(void)
 	SKIP_UNLESS(option_is("irq", "single"), "the device has doorbells");
 	start();
 	RETURN_IF_FAILED();
+	delay_ms(QUIET_MS);	/* until the device has had its first look */
 	ring_offer(&dev->ring[0], blk_build(dev, 0, VIRTIO_BLK_T_IN, 0, blk_page(dev, 0), SECTOR));
 	ring_publish(&dev->ring[0]);
 	mmio_write32(dev->base + 0x1000, 0);
@@ -92,8 +93,8 @@ static void status_is_set_when_the_interrupt_comes(void)
 	start();
 	for (i = 1; i <= 50 && !check_failed(); i++) {
 		EXPECT(blk_works(dev, i % dev->nr_queues));
-		EXPECT_MSG(WAIT(nr_seen[0] == i, ARRIVE_MS), "request %u: %u interrupts had a status",
-			   i, nr_seen[0]);
+		EXPECT_MSG(WAIT(nr_seen[0] == i, ARRIVE_MS),
+			   "request %u: %u interrupts had a status", i, nr_seen[0]);
 	}
 }
 

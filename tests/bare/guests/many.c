@@ -34,7 +34,8 @@ static void each_device_interrupts(void)
 		vector = d->nr_vectors ? VEC_QUEUE(d, 0) : VEC_LINE(d);
 		irq_counts_clear();
 		EXPECT_MSG(blk_works(d, 0), "device %u does not answer", i);
-		EXPECT_MSG(WAIT(irq_count[0][vector] == 1, ARRIVE_MS), "device %u: no interrupt", i);
+		EXPECT_MSG(WAIT(irq_count[0][vector] == 1, ARRIVE_MS), "device %u: no interrupt",
+			   i);
 		EXPECT_MSG(sector_is(blk_page(d, 0), 0), "device %u: wrong data", i);
 	}
 }

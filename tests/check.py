@@ -140,6 +140,8 @@ STAGES = [
      command("tests/bare/run", "--mimsy", MIMSY, "--guests", GUESTS)),
     ("jail", "sandbox and binary", command("tests/jail/run", "--mimsy", MIMSY)),
     ("linux", "Linux guests on KVM", command("tests/linux/run", "--mimsy", MIMSY)),
+    ("guard", "exits, system calls and memory within their bounds",
+     command("tests/bench/guard", "--mimsy", MIMSY)),
 ]
 
 

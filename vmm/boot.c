@@ -60,7 +60,8 @@ static int place_cmdline(struct boot *b, const char *cmdline)
 			len = append_devices(line, sizeof(line), len, b->desc);
 	}
 	if (len >= max)
-		return log_fail(-E2BIG, "kernel command line: longer than %u bytes, devices included",
+		return log_fail(-E2BIG,
+				"kernel command line: longer than %u bytes, devices included",
 				max - 1);
 	memcpy(low_ram(b, LAYOUT_CMDLINE, len + 1), line, len + 1);
 	b->desc->cmdline = (struct fw_range){ .base = LAYOUT_CMDLINE, .len = len };

@@ -184,7 +184,7 @@ static const struct option_def options[] = {
 	{ "log-level", "L", "error, warn, info or debug (info)", opt_log_level },
 	{ "jail", "on|auto|off", "rights given up before the guest runs: all of them or no start,\n"
 	  "those that host and user allow, none (on for root, else auto)", cli_jail },
-	{ "jail-user", "UID[:GID]", "who the monitor is in the jail if it was root (an id of its own)",
+	{ "jail-user", "UID[:GID]", "who the monitor is in the jail if it was root (an own id)",
 	  cli_jail_user },
 	{ "jail-cgroup", "DIR", "cgroup v2 to make or use, with limits on memory and threads",
 	  cli_jail_cgroup },

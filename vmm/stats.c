@@ -44,7 +44,8 @@ static void put_kvm_stats(json_t *object, int fd)
 		const struct kvm_stats_desc *d = (void *)(desc + i * desc_len);
 		uint64_t value;
 
-		if (d->size == 1 && pread(fd, &value, sizeof(value), head.data_offset + d->offset) ==
+		if (d->size == 1 &&
+		    pread(fd, &value, sizeof(value), head.data_offset + d->offset) ==
 				    (ssize_t)sizeof(value))
 			put(object, d->name, value);
 	}

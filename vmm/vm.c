@@ -127,9 +127,15 @@ static int create_vcpus(struct vm *vm)
 {
 	int ret = 0;
 
-	vm->env = (struct vcpu_env){ .kvm = &vm->kvm, .mmio = &vm->mmio, .pio = &vm->pio, .ended = vm_on_vcpu_end,
-				   .ctx = vm, .entry = sandbox_entry(vm->sandbox, SANDBOX_VCPU),
-				   .gate = PTHREAD_MUTEX_INITIALIZER };
+	vm->env = (struct vcpu_env){
+		.kvm = &vm->kvm,
+		.mmio = &vm->mmio,
+		.pio = &vm->pio,
+		.ended = vm_on_vcpu_end,
+		.ctx = vm,
+		.entry = sandbox_entry(vm->sandbox, SANDBOX_VCPU),
+		.gate = PTHREAD_MUTEX_INITIALIZER,
+	};
 	for (unsigned int i = 0; i < vm->cfg->nr_cpus && !ret; i++) {
 		ret = vcpu_create(&vm->vcpu[i], &vm->env, i);
 		if (ret)

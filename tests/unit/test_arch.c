@@ -90,7 +90,7 @@ static void setup_intel(void)
 {
 	memset(&host, 0, sizeof(host));
 	support(0, 0, 0x1f, 0x756e6547, 0x6c65746e, 0x49656e69);	/* GenuineIntel */
-	support(1, 0, 0x000306c3, 0x07100800, 0, 1u << 28);	/* of a host CPU 7 with 16 threads */
+	support(1, 0, 0x000306c3, 0x07100800, 0, 1u << 28);	/* host CPU 7 of 16 threads */
 	support(4, 0, 0x1c004121, 0x01c0003f, 0x3f, 0);		/* L1 data */
 	support(4, 1, 0x1c004143, 0x03c0003f, 0x3ff, 0);	/* L2 */
 	support(4, 2, 0x1c03c163, 0x03c0003f, 0x2fff, 6);	/* L3 */

@@ -187,7 +187,8 @@ START_TEST(a_command_that_cannot_be_done_says_why_and_does_nothing)
 {
 	block_program_all(&k);
 	block_enable(&k, 0);
-	ck_assert_uint_eq(block_command(&k, commands[_i].code, commands[_i].vector), commands[_i].result);
+	ck_assert_uint_eq(block_command(&k, commands[_i].code, commands[_i].vector),
+			  commands[_i].result);
 	ck_assert_uint_eq(atomic_load(&k.errors.count), 1);
 	check_all_in_force();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reset after any step of a driver, and from another vCPU: rows T12 and T13 of docs/hostile-cases.md. */
+/* Resets after any step and from another vCPU: rows T12 and T13 of docs/hostile-cases.md. */
 #include <dirent.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>

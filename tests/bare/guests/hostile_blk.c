@@ -289,7 +289,8 @@ static void b8_ranges_to_discard_and_to_zero(void)
 		expect_range_refused(type, range, sizeof(range));
 	}
 	range[0].flags = 1;
-	expect_range_refused(T_DISCARD, range, sizeof(range[0]));	/* unmap there */
+	/* unmap is for write-zeroes only */
+	expect_range_refused(T_DISCARD, range, sizeof(range[0]));
 	expect_all_well();
 	RETURN_IF_FAILED();
 	EXPECT(sector_is(blk_page(dev, 0), 0));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Random verified block traffic. Worker i owns slice i of the disk and runs a sequence of reads and
- * writes that depends on the seed alone; so mode=check can tell afterwards, from outside the guest or
- * after a kexec, what each block must hold. mode=loop repeats the sequence until it is killed.
+ * writes that depends on the seed alone; so mode=check can tell afterwards, from outside the guest
+ * or after a kexec, what each block must hold. mode=loop repeats the sequence until it is killed.
  */
 #define _GNU_SOURCE
 #include "guestio.h"
@@ -36,7 +36,8 @@ struct slice {
 
 static uint64_t block_seed(const struct slice *s, uint64_t block)
 {
-	return s->disk->seed + (s->first + block) * 0x10001 + ((uint64_t)s->generation[block] << 40);
+	return s->disk->seed + (s->first + block) * 0x10001 +
+	       ((uint64_t)s->generation[block] << 40);
 }
 
 static off_t block_offset(const struct slice *s, uint64_t block)

@@ -65,7 +65,7 @@ _Noreturn void power_off(const char *why);
 int port_open(void);
 void read_all(int fd, void *buf, size_t len);
 void send_frame(struct agent *a, uint32_t type, uint32_t id, const void *data, size_t len);
-void send_reply(struct agent *a, uint32_t id, int err, const char *text);	/* err: 0 or errno */
+void send_reply(struct agent *a, uint32_t id, int err, const char *text);	/* 0 or errno */
 void close_fd(int *fd);			/* -1 afterwards */
 
 /* jobs.c: commands. len is that of the payload in a->buf. */

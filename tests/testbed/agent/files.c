@@ -10,7 +10,7 @@
 
 #include "agent.h"
 
-#define PSEUDO_MAX	65536	/* files up to this size without blocks may be of sysfs and the like */
+#define PSEUDO_MAX	65536	/* files up to this size without blocks may be sysfs or so */
 
 struct put_msg {		/* then the path */
 	uint64_t size;

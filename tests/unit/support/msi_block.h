@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The MSI register block of a transport, alone, over a recording sink; and a driver's hand on it. */
+/* The MSI register block of a transport over a recording sink, and a driver's hand on it. */
 #ifndef MIMSY_TEST_MSI_BLOCK_H
 #define MIMSY_TEST_MSI_BLOCK_H
 

@@ -146,6 +146,7 @@ static void a_kick_before_driver_ok_is_not_lost(void)
 	EXPECT_EQ(ring_nr_used(&dev->ring[0]), 0);
 	vdev_run(dev);
 	expect_served(0);
+	EXPECT(WAIT(irq_count[0][VEC_QUEUE(dev, 0)] == 1, ARRIVE_MS));
 	expect_queue_fires(dev, 1);
 }
 

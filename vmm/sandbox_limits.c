@@ -25,11 +25,14 @@
 #define RING_MEMORY MIB(1)	/* new kernels count an io_uring as locked memory */
 #define MAIN_STACK MIB(1)
 
+/* Lowers both limits; a hard limit that is lower already stays. */
 static int set_limit(int which, uint64_t value, const char *name)
 {
-	struct rlimit lim;
+	struct rlimit lim = { value, value };
 
-	if (getrlimit((__rlimit_resource_t)which, &lim))
+	if (!setrlimit((__rlimit_resource_t)which, &lim))
+		return 0;
+	if (errno != EPERM || getrlimit((__rlimit_resource_t)which, &lim))
 		return log_errno("jail: limit %s", name);
 	lim.rlim_cur = lim.rlim_max = MIN(lim.rlim_max, value);
 	return setrlimit((__rlimit_resource_t)which, &lim) ? log_errno("jail: limit %s", name) : 0;

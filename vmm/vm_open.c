@@ -182,11 +182,14 @@ static uint64_t max_file(const struct vm *vm)
 
 int vm_enter_sandbox(struct vm *vm)
 {
-	const struct sandbox_needs needs = {
+	struct sandbox_needs needs;
+
+	if (vm->cfg->jail.mode == SANDBOX_OFF)
+		return 0;
+	needs = (struct sandbox_needs){
 		.memory = vm->cfg->memory,
 		.max_file = max_file(vm),
 		.nr_threads = 1 + vm->cfg->nr_cpus + machine_nr_threads(vm->cfg),
 	};
-
 	return sandbox_enter(&vm->sandbox, &vm->cfg->jail, &needs);
 }

@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
@@ -76,6 +77,8 @@ def cached(kind, name, make):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if os.path.isdir(final):
             return final
+        for stale in glob.glob(parent + "/tmp-*"):     # of a builder that was killed
+            shutil.rmtree(stale, ignore_errors=True)
         tmp = tempfile.mkdtemp(prefix="tmp-", dir=parent)
         try:
             os.chmod(tmp, 0o755)

@@ -79,12 +79,15 @@ def make(tree, version, log):
     with open(log, "wb") as out, \
          subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=out,
                           stderr=subprocess.STDOUT) as p:
-        while p.poll() is None:
-            time.sleep(0.2)
-            if time.monotonic() - shown >= PROGRESS_EVERY:
-                shown = time.monotonic()
-                done = len(re.findall(rb"^  (?:CC|AS) ", read(log), re.M))
-                say(f"kernel {version}: {done} files compiled, {shown - start:.0f} s")
+        try:
+            while p.poll() is None:
+                time.sleep(0.2)
+                if time.monotonic() - shown >= PROGRESS_EVERY:
+                    shown = time.monotonic()
+                    done = len(re.findall(rb"^  (?:CC|AS) ", read(log), re.M))
+                    say(f"kernel {version}: {done} files compiled, {shown - start:.0f} s")
+        finally:
+            p.terminate()
     if p.returncode:
         raise BuildError(f"kernel {version} does not build:\n"
                          + read(log).decode(errors="replace")[-3000:])

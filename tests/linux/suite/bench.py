@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import json
 import os
+import time
 
 from artifacts import initramfs, kernels, module, stock
 
@@ -30,7 +31,7 @@ class Guest:
     cmdline: str = ""
     params: dict = dataclasses.field(default_factory=dict)
     kexec: bool = False
-    timeout: int = 120
+    timeout: int = 200
     on_line: object = None      # called with (process, line) while the guest runs
     disk_len: str = DISK_LEN
 
@@ -121,9 +122,10 @@ class Bench:
 
     def run(self, guest, argv, log):
         running = []
+        began = time.monotonic()
 
         def on_line(line):
-            print(line, file=log)
+            print(f"{time.monotonic() - began:6.1f} {line}", file=log)
             if guest.on_line and running:
                 guest.on_line(running[0], line)
 

@@ -91,7 +91,7 @@ def the_command_line_and_an_mp_table_describe_the_machine_to_linux_6_1(bench):
 def stock_line(bench, version):
     """Debian's kernel finds the devices by ACPI alone and drives them over the single line."""
     guest = Guest(kernel=f"stock-{version}", image="bzImage", tests="irqs,disks,net,tcp,irqs", cpus=2,
-                  disks=("queues=2",), nets=("",), timeout=180)
+                  disks=("queues=2",), nets=("",), timeout=300)
     outcome = bench.boot(guest).check("irqs", "disks", "net", "tcp")
     outcome.check_fired("virtio0", "virtio1")
     for name, irq in outcome.tables[-1].items():
@@ -113,7 +113,7 @@ def stock_debian_6_1_uses_the_single_line(bench):
 def stock_module(bench, version, image):
     guest = Guest(kernel=f"module-{version}", image=image, cpus=4, disks=("queues=4",),
                   nets=("queues=2",), tests="irqs,disks,net,tcp,control,irqs,files",
-                  params={"fs": "ext4"}, timeout=240)
+                  params={"fs": "ext4"}, timeout=400)
     outcome = bench.boot(guest).check("irqs", "disks", "net", "tcp", "control", "files")
     outcome.check_disk_vectors("virtio0", 4)
     outcome.check_fired("virtio1-input.0", "virtio1-output.0")

@@ -7,7 +7,7 @@ from .outcome import expect
 
 
 def rebind(bench, kernel, rounds):
-    guest = Guest(kernel=kernel, cpus=2, disks=("queues=2",), nets=("queues=2",), timeout=240,
+    guest = Guest(kernel=kernel, cpus=2, disks=("queues=2",), nets=("queues=2",), timeout=400,
                   tests="irqs,disks,rebind,disks,net,tcp,irqs", params={"rebinds": rounds})
     outcome = bench.boot(guest).check("rebind", "disks", "net", "tcp", "irqs")
     expect(outcome.device(0)["resets"] >= rounds, "the disk was not reset each time")
@@ -35,7 +35,7 @@ def interrupts_of_a_busy_net_and_disk_move_between_cpus(bench):
 
 @case(cost=3, needs=("6.12",))
 def cpus_come_and_go_under_load_and_every_queue_fires_afterwards(bench):
-    guest = Guest(cpus=4, disks=("queues=4",), nets=("queues=2",), timeout=180,
+    guest = Guest(cpus=4, disks=("queues=4",), nets=("queues=2",), timeout=300,
                   tests="net,hotplug,irqs,disks,tcp,irqs")
     outcome = bench.boot(guest).check("hotplug", "disks", "tcp", "irqs")
     outcome.check_disk_vectors("virtio0", 4)
@@ -45,12 +45,12 @@ def cpus_come_and_go_under_load_and_every_queue_fires_afterwards(bench):
 @case(cost=3, needs=("6.1",))
 def cpus_come_and_go_under_load_on_linux_6_1(bench):
     guest = Guest(kernel="6.1", cpus=4, disks=("queues=4",), tests="hotplug,irqs,disks,irqs",
-                  timeout=180)
+                  timeout=300)
     bench.boot(guest).check("hotplug", "disks").check_disk_vectors("virtio0", 4)
 
 
 def suspend(bench, kernel):
-    guest = Guest(kernel=kernel, cpus=2, disks=("queues=2",), nets=("queues=2",), timeout=180,
+    guest = Guest(kernel=kernel, cpus=2, disks=("queues=2",), nets=("queues=2",), timeout=300,
                   tests="net,suspend,irqs,disks,tcp,irqs")
     outcome = bench.boot(guest).check("suspend", "disks", "tcp")
     outcome.check_disk_vectors("virtio0", 2)
@@ -69,7 +69,7 @@ def devices_work_after_suspend_to_idle_on_linux_6_1(bench):
 
 def kexec(bench, kernel):
     guest = Guest(kernel=kernel, cpus=2, disks=("queues=2",), nets=("queues=2",), kexec=True,
-                  tests="disks,net,tcp,kexec", params={"then": "irqs,disks,net,tcp,irqs"}, timeout=180)
+                  tests="disks,net,tcp,kexec", params={"then": "irqs,disks,net,tcp,irqs"}, timeout=300)
     outcome = bench.boot(guest).check("irqs", "disks", "net", "tcp")
     expect(len(outcome.words.get("UP", [])) == 2, "no second kernel came up")
     outcome.check_disk_vectors("virtio0", 2)

@@ -493,6 +493,7 @@ int msi_router_create(struct msi_router **out, struct kvm *kvm)
 		r->line_fd[i] = -1;
 	r->table = calloc(1, sizeof(*r->table) +
 			  (NR_FIXED + NR_MSI_GSIS) * sizeof(r->table->entries[0]));
+	/* An array of pointers. NOLINTNEXTLINE(bugprone-sizeof-expression) */
 	r->owner = calloc(NR_FIXED + NR_MSI_GSIS, sizeof(*r->owner));
 	r->wake_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (!r->table || !r->owner || r->wake_fd < 0) {

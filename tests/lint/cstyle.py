@@ -48,6 +48,19 @@ def comments(tree):
             inside = "/*" in code or (inside and "*/" not in code)
 
 
+def braces(tree):
+    """A function's brace begins a line; all other ones end theirs, and else follows one."""
+    for f in tree.c_files():
+        lines = tree.lines(f)
+        for nr, (line, following) in enumerate(zip(lines, lines[1:]), 1):
+            if re.match(r"\w.*\)\s*\{$", line):
+                yield f"{f}:{nr}: {line}"
+            if line.strip() == "}" and following.strip().startswith("else"):
+                yield f"{f}:{nr + 1}: {following.strip()}"
+            if following.strip() == "{" and re.match(r"\t+(if|for|while|switch|else|do)\b", line):
+                yield f"{f}:{nr + 1}: the brace belongs to the line before"
+
+
 # clang-format is asked with the author's line breaks (ColumnLimit 0). Its word counts for
 # lines that begin a statement; columns of trailing comments, macro bodies and the
 # continuation of a statement are left to the author's eye.

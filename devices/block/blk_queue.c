@@ -276,6 +276,11 @@ void blk_queue_free(struct blk_queue *q)
 	free(q);
 }
 
+bool blk_queue_has_uring(const struct blk_queue *q)
+{
+	return q->uring;
+}
+
 int blk_queue_pin(struct blk_queue *q, int cpu)
 {
 	return worker_pin(q->worker, cpu);

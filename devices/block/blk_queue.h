@@ -40,6 +40,9 @@ int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *
 		     uint16_t size, bool *uring);
 void blk_queue_free(struct blk_queue *q);	/* NULL is allowed */
 
+/* Does io_uring do the I/O? */
+bool blk_queue_has_uring(const struct blk_queue *q);
+
 /* Runs the queue's thread on one host CPU. */
 int blk_queue_pin(struct blk_queue *q, int cpu);
 

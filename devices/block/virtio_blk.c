@@ -106,6 +106,12 @@ static void virtio_blk_free(struct virtio_dev *dev)
 	free(b);
 }
 
+static void virtio_blk_stats(struct virtio_dev *dev,
+			     void (*emit)(void *ctx, const char *key, uint64_t value), void *ctx)
+{
+	emit(ctx, "io_uring", blk_queue_has_uring(to_blk(dev)->queue[0]));
+}
+
 static void virtio_blk_queue_stats(struct virtio_dev *dev, unsigned int queue,
 				   void (*emit)(void *ctx, const char *key, uint64_t value),
 				   void *ctx)
@@ -119,6 +125,7 @@ static const struct virtio_dev_ops virtio_blk_ops = {
 	.start = virtio_blk_start,
 	.stop = virtio_blk_stop,
 	.free = virtio_blk_free,
+	.stats = virtio_blk_stats,
 	.queue_stats = virtio_blk_queue_stats,
 };
 

@@ -232,6 +232,16 @@ static void virtio_net_free(struct virtio_dev *dev)
 	free(n);
 }
 
+/* With vhost the queues' own counters count only what the kernel left to us. */
+static void virtio_net_stats(struct virtio_dev *dev,
+			     void (*emit)(void *ctx, const char *key, uint64_t value), void *ctx)
+{
+	struct virtio_net *n = to_net(dev);
+
+	emit(ctx, "vhost", n->has_vhost);
+	emit(ctx, "link_up", atomic_load(&n->link_up));
+}
+
 static void virtio_net_queue_stats(struct virtio_dev *dev, unsigned int queue,
 				   void (*emit)(void *ctx, const char *key, uint64_t value),
 				   void *ctx)
@@ -251,6 +261,7 @@ static const struct virtio_dev_ops virtio_net_ops = {
 	.stop = virtio_net_stop,
 	.irq_changed = virtio_net_irq_changed,
 	.free = virtio_net_free,
+	.stats = virtio_net_stats,
 	.queue_stats = virtio_net_queue_stats,
 };
 

@@ -272,6 +272,7 @@ START_TEST(every_request_is_answered_with_one_interrupt_at_depth_one)
 		fake_driver(d.ft, 0)->next_gpa = mark;
 	}
 	ck_assert_uint_eq(fake_nr_irqs(d.ft, 0), 2000);
+	ck_assert_uint_eq(fake_stat(d.ft, "io_uring"), 1);
 	disk_close(&d);
 }
 END_TEST

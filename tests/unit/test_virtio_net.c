@@ -170,6 +170,7 @@ static void wait_config_change(unsigned int nr)
 START_TEST(the_driver_sees_the_link_go_down_and_up)
 {
 	ck_assert_uint_eq(link_status(), VIRTIO_NET_S_LINK_UP);
+	ck_assert_uint_eq(fake_stat(f->ft, "link_up"), 1);
 	f->link_up = false;
 	eventfd_write(f->be.link_fd, 1);
 	wait_config_change(1);

@@ -223,6 +223,14 @@ static void match_stat(void *ctx, const char *key, uint64_t value)
 		query->value = value;
 }
 
+uint64_t fake_stat(struct fake_transport *ft, const char *key)
+{
+	struct stat_query query = { .key = key, .value = ~0ull };
+
+	ft->dev->ops->stats(ft->dev, match_stat, &query);
+	return query.value;
+}
+
 uint64_t fake_queue_stat(struct fake_transport *ft, unsigned int q, const char *key)
 {
 	struct stat_query query = { .key = key, .value = ~0ull };

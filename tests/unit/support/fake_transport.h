@@ -47,7 +47,9 @@ unsigned int fake_nr_config_changes(struct fake_transport *ft);
 /* Waits until the device has asked for a reset, at most 5 s. */
 bool fake_wait_reset(struct fake_transport *ft);
 
-/* The device's counter of that name for a queue; ~0 if there is none. */
+/* The device's counter of that name; ~0 if there is none. */
+uint64_t fake_stat(struct fake_transport *ft, const char *key);
+/* The same for a queue. */
 uint64_t fake_queue_stat(struct fake_transport *ft, unsigned int q, const char *key);
 
 #endif

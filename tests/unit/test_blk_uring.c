@@ -35,8 +35,13 @@ static enum virtio_blk_cache cache;
 static int temporary_file(void)
 {
 	const char *tmp = getenv("TMPDIR");
+	char path[256];
+	int fd;
 
-	return open(tmp ? tmp : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	snprintf(path, sizeof(path), "%s/blk-uring-XXXXXX", tmp ? tmp : "/tmp");
+	fd = mkostemp(path, O_CLOEXEC);
+	unlink(path);
+	return fd;
 }
 
 /* false: this file system has no O_DIRECT. */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,10 +30,15 @@ static enum { PLAIN, URING_IN_MEMORY, URING_ON_DISK } engine;
 static int make_image(void)
 {
 	const char *tmp = getenv("TMPDIR");
+	char path[256];
+	int fd;
 
-	if (engine == URING_ON_DISK)
-		return open(tmp ? tmp : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	return memfd_create("disk", MFD_CLOEXEC);
+	if (engine != URING_ON_DISK)
+		return memfd_create("disk", MFD_CLOEXEC);
+	snprintf(path, sizeof(path), "%s/virtio-blk-XXXXXX", tmp ? tmp : "/tmp");
+	fd = mkostemp(path, O_CLOEXEC);
+	unlink(path);
+	return fd;
 }
 
 static void open_image(void)

@@ -143,6 +143,15 @@ static int drop_capabilities(void)
 	return 0;
 }
 
+static int enter_landlock(const struct sandbox *s)
+{
+	int abi = sandbox_landlock_abi();
+	int ret = sandbox_landlock(abi);
+
+	log_debug("jail: Landlock ABI %d", abi);
+	return ret ? missing(s, "Landlock", ret) : 0;
+}
+
 static int enter(struct sandbox *s, const struct sandbox_needs *needs)
 {
 	bool privileged;
@@ -161,9 +170,7 @@ static int enter(struct sandbox *s, const struct sandbox_needs *needs)
 		ret = drop_capabilities();
 	if (ret)
 		return ret;
-	ret = sandbox_landlock();
-	if (ret)
-		ret = missing(s, "Landlock", ret);
+	ret = enter_landlock(s);
 	return ret ? ret : sandbox_limits(s, needs);
 }
 

@@ -38,15 +38,21 @@ static uint64_t first_bits(unsigned int n)
 	return (1ull << n) - 1;
 }
 
-int sandbox_landlock(void)
+int sandbox_landlock_abi(void)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	return abi < 0 ? -errno : (int)abi;
+}
+
+int sandbox_landlock(int abi)
+{
 	struct ruleset_attr attr;
 	int fd, ret;
 	size_t i;
 
 	if (abi < 1)
-		return abi ? -errno : -ENOTSUP;
+		return abi ? abi : -ENOTSUP;
 	i = MIN((size_t)abi, ARRAY_SIZE(abis)) - 1;
 	attr = (struct ruleset_attr){ first_bits(abis[i].nr_fs), first_bits(abis[i].nr_net),
 				      first_bits(abis[i].nr_scoped) };

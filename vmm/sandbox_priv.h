@@ -32,7 +32,8 @@ int sandbox_limits(const struct sandbox *s, const struct sandbox_needs *n);	/* l
 int sandbox_limit_descriptors(void);		/* no more than are open now; logs */
 
 /* sandbox_landlock.c */
-int sandbox_landlock(void);
+int sandbox_landlock_abi(void);			/* the kernel's, or -errno */
+int sandbox_landlock(int abi);			/* all rights that this ABI knows; -errno: none */
 
 /* sandbox_seccomp.c */
 int sandbox_filter_check(void);

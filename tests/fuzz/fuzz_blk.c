@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disk requests, from the ring to an image in memory. No byte outside the
+ * image is asked for, a read-only one stays as it is. Rows B1 to B9 of
+ * docs/hostile-cases.md.
+ */
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blk_queue_priv.h"
+#include "fuzz_fake_transport.h"
+#include "fuzz_ring.h"
+#include "util.h"
+
+#define NR_SECTORS	32u
+#define IMAGE_LEN	(NR_SECTORS * BLK_SECTOR)
+#define MAX_OPS		64u
+
+static struct fuzz_ring ring;
+static uint8_t *image;			/* exactly as long as it is: the sanitizer sees the rest */
+static uint8_t before[IMAGE_LEN];
+static struct blk_queue *queue;
+static struct fuzz_input *input;	/* the host fails when it says so */
+
+static int host_result(void)
+{
+	uint8_t how = fuzz_u8(input);
+
+	return how < 240 ? 0 : how & 1 ? -EIO : -EOPNOTSUPP;
+}
+
+static void check_range(uint64_t off, uint64_t len)
+{
+	FUZZ_CHECK(off <= IMAGE_LEN && len <= IMAGE_LEN - off);
+}
+
+static int image_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off)
+{
+	(void)b;
+	FUZZ_CHECK(nr_iov > 0 && nr_iov <= BLK_MAX_IOV);
+	FUZZ_CHECK(fuzz_ring_owns(&ring, iov, (unsigned int)nr_iov));
+	for (int i = 0; i < nr_iov; i++) {
+		check_range(off, iov[i].iov_len);
+		memcpy(iov[i].iov_base, image + off, iov[i].iov_len);
+		off += iov[i].iov_len;
+	}
+	return host_result();
+}
+
+static int image_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off,
+			bool stable)
+{
+	(void)stable;
+	FUZZ_CHECK(!b->readonly);
+	FUZZ_CHECK(nr_iov > 0 && nr_iov <= BLK_MAX_IOV);
+	FUZZ_CHECK(fuzz_ring_owns(&ring, iov, (unsigned int)nr_iov));
+	for (int i = 0; i < nr_iov; i++) {
+		check_range(off, iov[i].iov_len);
+		memcpy(image + off, iov[i].iov_base, iov[i].iov_len);
+		off += iov[i].iov_len;
+	}
+	return host_result();
+}
+
+static int image_flush(struct blk_backend *b)
+{
+	(void)b;
+	return host_result();
+}
+
+static int image_discard(struct blk_backend *b, uint64_t off, uint64_t len)
+{
+	FUZZ_CHECK(!b->readonly);
+	check_range(off, len);
+	return host_result();
+}
+
+static int image_write_zeroes(struct blk_backend *b, uint64_t off, uint64_t len, bool unmap)
+{
+	(void)unmap;
+	FUZZ_CHECK(!b->readonly);
+	check_range(off, len);
+	memset(image + off, 0, len);
+	return host_result();
+}
+
+static const struct blk_backend_ops image_ops = {
+	.readv = image_readv,
+	.writev = image_writev,
+	.flush = image_flush,
+	.discard = image_discard,
+	.write_zeroes = image_write_zeroes,
+};
+
+/* Header, data, status as they should be but for a type and a sector from the input. */
+static void add_sound_request(struct fuzz_input *in)
+{
+	static const uint32_t types[] = { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH,
+					  VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_DISCARD,
+					  VIRTIO_BLK_T_WRITE_ZEROES };
+	uint8_t how = fuzz_u8(in);
+	gpa_t gpa = FUZZ_RING_DATA + 64u * (how >> 4);
+	struct virtio_blk_outhdr hdr = {
+		.type = how & 8 ? fuzz_u32(in) : types[how & 7 & (how & 4 ? 5 : 7)],
+		.sector = fuzz_number(in, NR_SECTORS),
+	};
+	bool inbound = hdr.type == VIRTIO_BLK_T_IN || hdr.type == VIRTIO_BLK_T_GET_ID;
+	uint32_t len = (uint32_t)fuzz_number(in, IMAGE_LEN) & (how & 1 ? ~511u : ~15u);
+	struct vbuf buf[] = { { gpa, sizeof(hdr), false }, { gpa + 0x1000, len, inbound },
+			      { gpa + 32, 1, true } };
+
+	guest_mem_write(ring.mem, gpa, &hdr, sizeof(hdr));
+	if (how & 2)
+		fuzz_bytes(in, guest_mem_ptr(ring.mem, gpa + 0x1000, 32), 32);
+	fuzz_ring_add_sound(&ring, buf, ARRAY_SIZE(buf));
+}
+
+static void serve(void)
+{
+	struct blk_req req;
+	uint16_t head;
+	enum blk_taken taken = blk_queue_take(queue, &req, &head, queue->iov);
+
+	if (taken == BLK_TAKEN_TODO) {
+		if (req.type == VIRTIO_BLK_T_IN || req.type == VIRTIO_BLK_T_OUT)
+			check_range(req.sector * BLK_SECTOR, req.data_len);
+		blk_queue_complete(queue, &req, head, blk_queue_execute(queue, &req));
+	}
+	virtq_publish(queue->vq);
+}
+
+void fuzz_setup(void)
+{
+	fuzz_ring_create(&ring);
+	image = malloc(IMAGE_LEN);
+	queue = calloc(1, sizeof(*queue) + FUZZ_RING_MAX * sizeof(queue->iov[0]));
+	FUZZ_CHECK(image && queue);
+}
+
+void fuzz_one(struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+	struct blk_backend be = { .ops = &image_ops, .size = IMAGE_LEN, .block_size = BLK_SECTOR,
+				  .readonly = how & 1 };
+	struct virtio_transport transport = { 0 };
+	struct guest_errors errors;
+	struct blk_disk disk = { .backend = &be, .errors = &errors, .serial = "serial",
+				 .limits = { .nr_sectors = NR_SECTORS, .readonly = how & 1 },
+				 .ignore_flush = how & 2, .stable_writes = how & 4 };
+
+	guest_errors_init(&errors, "blk0");
+	memset(image, 0xaa, IMAGE_LEN);
+	memset(before, 0xaa, IMAGE_LEN);
+	fuzz_ring_start(&ring, fuzz_ring_size(in), how & 8 ? 1ull << VIRTIO_RING_F_INDIRECT_DESC : 0);
+	*queue = (struct blk_queue){ .disk = &disk, .vq = ring.vq, .transport = &transport,
+				     .max_iov = FUZZ_RING_MAX };
+	input = in;
+	for (unsigned int i = 0; i < MAX_OPS && fuzz_left(in); i++) {
+		switch (fuzz_u8(in) % 8) {
+		case 0: case 1:			fuzz_ring_add(&ring, in);	break;
+		case 2: case 3: case 4:		add_sound_request(in);		break;
+		case 5:				fuzz_ring_poke(&ring, in);	break;
+		default:			serve();
+		}
+	}
+	for (unsigned int i = 0; i < MAX_OPS; i++)
+		serve();
+	if (be.readonly)
+		FUZZ_CHECK(!memcmp(before, image, IMAGE_LEN));
+	FUZZ_CHECK(!virtq_nr_inflight(ring.vq) || queue->broken);
+	FUZZ_CHECK(queue->broken == (transport.nr_resets == 1));
+	virtq_stop(ring.vq);
+}

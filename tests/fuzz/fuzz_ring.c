@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz_ring.h"
+
+#include <string.h>
+
+#include "util.h"
+
+#define AVAIL_IDX	1u	/* in 16-bit words */
+#define AVAIL_RING	2u
+
+void fuzz_ring_create(struct fuzz_ring *r)
+{
+	r->mem = fuzz_guest(FUZZ_GUEST_LEN);
+	FUZZ_CHECK(!virtq_create(&r->vq, r->mem, FUZZ_RING_MAX));
+}
+
+void fuzz_ring_start(struct fuzz_ring *r, uint16_t size, uint64_t features)
+{
+	memset(guest_mem_ptr(r->mem, 0, FUZZ_GUEST_LEN), 0, FUZZ_GUEST_LEN);
+	vdriver_init(&r->d, r->mem, 0, size, false);
+	r->next_desc = 0;
+	FUZZ_CHECK(!virtq_start(r->vq, &r->d.cfg, features));
+}
+
+uint16_t fuzz_ring_size(struct fuzz_input *in)
+{
+	return (uint16_t)(1u << fuzz_u8(in) % 7);
+}
+
+static uint64_t desc_addr(struct fuzz_input *in, uint8_t how)
+{
+	switch (how & 7) {
+	case 0:		return fuzz_number(in, FUZZ_GUEST_LEN);
+	case 1:		return FUZZ_GUEST_LEN - fuzz_u8(in);
+	case 2:		return fuzz_u16(in) % FUZZ_RING_DATA;	/* the rings themselves */
+	default:	return FUZZ_RING_DATA + fuzz_u16(in) % (FUZZ_GUEST_LEN - FUZZ_RING_DATA);
+	}
+}
+
+static uint32_t desc_len(struct fuzz_input *in, uint8_t how)
+{
+	switch (how & 7) {
+	case 0:		return (uint32_t)fuzz_number(in, FUZZ_GUEST_LEN);
+	case 1:		return 512u * (fuzz_u8(in) % 16u);
+	case 2:		return 16;
+	case 3:		return 1;
+	case 4:		return 16u * (fuzz_u8(in) % (FUZZ_RING_MAX + 2));
+	default:	return fuzz_u8(in);
+	}
+}
+
+void fuzz_ring_desc(struct fuzz_ring *r, struct fuzz_input *in, struct vring_desc *d,
+		    uint16_t next_idx)
+{
+	uint8_t how = fuzz_u8(in), flags = fuzz_u8(in);
+
+	(void)r;
+	d->addr = desc_addr(in, how);
+	d->len = desc_len(in, how >> 3);
+	d->flags = flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE);
+	d->flags |= flags >> 4 == 1 ? VRING_DESC_F_INDIRECT : 0;
+	d->flags |= flags >> 4 == 2 ? (uint16_t)(flags << 8) : 0;
+	d->next = flags >> 4 == 3 ? fuzz_u16(in) : next_idx;
+}
+
+static void show(struct fuzz_ring *r, uint16_t head)
+{
+	r->d.avail[AVAIL_RING + r->d.avail_idx % r->d.size] = head;
+	r->d.avail[AVAIL_IDX] = ++r->d.avail_idx;
+}
+
+void fuzz_ring_add(struct fuzz_ring *r, struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+	unsigned int n = how % 8u + 1u;
+	uint16_t head = r->next_desc, size = r->d.size;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct vring_desc *d = &r->d.desc[r->next_desc];
+
+		r->next_desc = (uint16_t)((r->next_desc + 1u) % size);
+		fuzz_ring_desc(r, in, d, r->next_desc);
+		if (how & 0x80)		/* flags as they should be, but for the direction */
+			d->flags = (uint16_t)((d->flags & VRING_DESC_F_WRITE) |
+					      (i + 1 < n ? VRING_DESC_F_NEXT : 0));
+		if (!(d->flags & VRING_DESC_F_NEXT))
+			break;
+	}
+	show(r, how & 0x40 ? fuzz_u16(in) : head);
+}
+
+void fuzz_ring_add_sound(struct fuzz_ring *r, const struct vbuf *buf, unsigned int n)
+{
+	uint16_t head = r->next_desc, size = r->d.size;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct vring_desc *d = &r->d.desc[r->next_desc];
+
+		r->next_desc = (uint16_t)((r->next_desc + 1u) % size);
+		*d = (struct vring_desc){
+			.addr = buf[i].gpa, .len = buf[i].len, .next = r->next_desc,
+			.flags = (uint16_t)((buf[i].write ? VRING_DESC_F_WRITE : 0) |
+					    (i + 1 < n ? VRING_DESC_F_NEXT : 0)),
+		};
+	}
+	show(r, head);
+}
+
+void fuzz_ring_poke(struct fuzz_ring *r, struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in), len = how % 16u + 1u;
+	uint32_t at = fuzz_u16(in);
+
+	if (how & 0x80)			/* more often where it hurts */
+		at %= FUZZ_RING_DATA;
+	at = MIN(at, FUZZ_GUEST_LEN - len);
+	fuzz_bytes(in, guest_mem_ptr(r->mem, at, len), len);
+}
+
+bool fuzz_ring_owns(const struct fuzz_ring *r, const struct iovec *iov, unsigned int n)
+{
+	uintptr_t start = (uintptr_t)r->mem->region[0].host;
+
+	for (unsigned int i = 0; i < n; i++) {
+		uintptr_t at = (uintptr_t)iov[i].iov_base;
+
+		if (at < start || at > start + FUZZ_GUEST_LEN ||
+		    iov[i].iov_len > start + FUZZ_GUEST_LEN - at)
+			return false;
+	}
+	return true;
+}

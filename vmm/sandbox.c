@@ -62,7 +62,8 @@ int sandbox_start(int *keep, unsigned int nr_keep)
 	unsigned int first = STDERR_FILENO + 1;
 	int ret = open_standard();
 
-	qsort(keep, nr_keep, sizeof(*keep), compare_ints);
+	if (nr_keep)
+		qsort(keep, nr_keep, sizeof(*keep), compare_ints);
 	for (unsigned int i = 0; i < nr_keep && !ret; i++) {
 		if (keep[i] < (int)first)
 			continue;

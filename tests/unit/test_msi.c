@@ -59,6 +59,18 @@ START_TEST(irqfds_go_before_their_routes)
 }
 END_TEST
 
+START_TEST(irqfds_go_first_also_when_other_routes_change_in_the_same_round)
+{
+	msi_bench_enable(&b, &b.dev[0], 0x30);
+	msi_release(&b.dev[0]);
+	msi_set(&b.dev[0], 0, 0x99);
+	msi_commit(&b.dev[0]);
+	msi_bench_pump(&b);
+	ck_assert_str_eq(b.fake.trace, "RBBBBUUUR");
+	ck_assert_uint_eq(b.fake.nr_routed, 1);
+}
+END_TEST
+
 START_TEST(a_commit_without_a_change_costs_nothing)
 {
 	msi_bench_enable(&b, &b.dev[0], 0x30);
@@ -356,6 +368,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, all_messages_of_a_device_go_to_kvm_in_one_call);
 	tcase_add_test(tc, routes_are_there_before_the_irqfds);
 	tcase_add_test(tc, irqfds_go_before_their_routes);
+	tcase_add_test(tc, irqfds_go_first_also_when_other_routes_change_in_the_same_round);
 	tcase_add_test(tc, a_commit_without_a_change_costs_nothing);
 	tcase_add_test(tc, a_commit_of_nothing_costs_nothing);
 	tcase_add_test(tc, a_new_message_changes_the_route_and_no_irqfd);

@@ -94,6 +94,17 @@ START_TEST(a_reset_after_any_step_gives_a_new_device)
 }
 END_TEST
 
+START_TEST(a_reset_takes_the_interrupt_status_back)
+{
+	bench_to_driver_ok(&b);
+	virtio_irq_raise(b.dev.start.queue[0].irq);
+	virtio_config_changed(b.dev.start.transport);
+	ck_assert_uint_ne(reg_read(&b, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	bench_reset(&b);
+	ck_assert_uint_eq(reg_read(&b, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+}
+END_TEST
+
 START_TEST(resetting_twice_is_resetting_once)
 {
 	bench_to_driver_ok(&b);
@@ -202,6 +213,7 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 20);
 	tcase_add_loop_test(tc, a_reset_after_any_step_gives_a_new_device, 0, NR_STEPS + 1);
+	tcase_add_test(tc, a_reset_takes_the_interrupt_status_back);
 	tcase_add_test(tc, resetting_twice_is_resetting_once);
 	tcase_add_test(tc, doorbells_are_still_there_after_a_reset);
 	tcase_add_test(tc, a_reset_waits_for_the_device_before_the_queues_go);

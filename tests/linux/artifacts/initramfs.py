@@ -66,8 +66,8 @@ def write_modules(a, tree, replaced):
 
 
 def build(stock_version=None, module=None, kexec=None):
-    """The path of an initrd: with the modules of the stock kernel of that version, virtio_mmio taken
-    from the file module if it is given; with the bzImage kexec and the plain initrd in /boot."""
+    """The path of an initrd: with the modules of the stock kernel of that version, virtio_mmio from
+    the file module if it is given; with the bzImage kexec and the plain initrd in /boot."""
     own = [read(__file__), read(cpio.__file__), read(busybox()), read(guestio()),
            read(GUEST + "/init"), read(GUEST + "/tests.sh")]
     tree = os.path.join(stock.build(stock_version), "modules") if stock_version else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's own cloud kernels 6.1 and 6.12: fetched with apt, unpacked into the cache, not installed."""
+"""Debian's own cloud kernels 6.1 and 6.12: fetched with apt, unpacked, not installed."""
 
 import glob
 import lzma
@@ -120,7 +120,7 @@ def module_name(file):
 
 
 def module_files(tree, names):
-    """Files of the named modules and of all they need, in the order to load; built-in ones fall out."""
+    """Files of the named modules and all they need, in the order to load, without built-in ones."""
     deps, out = {}, []
     for line in read(os.path.join(tree, "modules.dep")).decode().splitlines():
         file, _, needs = line.partition(":")

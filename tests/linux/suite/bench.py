@@ -18,7 +18,7 @@ PORT = 7000
 @dataclasses.dataclass
 class Guest:
     """One boot. kernel: a version for the tiny patched kernel; "stock-" before it is Debian's own,
-    "module-" Debian's own with our module. disks, nets: further options of each, like "queues=4"."""
+    "module-" Debian's with our module. disks, nets: further options of each, like "queues=4"."""
 
     kernel: str = "6.12"
     image: str = "vmlinux"
@@ -65,6 +65,9 @@ class Bench:
         self.label = ""
 
     def close(self):
+        """Leaves nothing behind on a host; a bed goes as a whole."""
+        if self.bed.emulated:
+            return
         if self.server:
             self.server.kill()
         for n in range(self.taps):
@@ -148,6 +151,6 @@ class Bench:
             return None
 
     def check_image(self, guest, disk=0, ops=64, seed=1):
-        """From outside: the image of the last guest holds what its CPUs have written to the disk."""
+        """From outside: the last guest's image holds what its CPUs have written to the disk."""
         self.shell(f"{self.guestio} disk {self.bed.scratch}/guest/disk{disk} mode=check "
                    f"workers={guest.cpus} ops={ops} seed={seed}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to interrupts while a guest lives: unbinding, affinity, hot-unplug, suspend, kexec."""
+"""Interrupts while a guest lives: unbinding, affinity, hot-unplug, suspend to idle, kexec."""
 
 from .bench import Guest
 from .cases import case
@@ -69,7 +69,8 @@ def devices_work_after_suspend_to_idle_on_linux_6_1(bench):
 
 def kexec(bench, kernel):
     guest = Guest(kernel=kernel, cpus=2, disks=("queues=2",), nets=("queues=2",), kexec=True,
-                  tests="disks,net,tcp,kexec", params={"then": "irqs,disks,net,tcp,irqs"}, timeout=300)
+                  tests="disks,net,tcp,kexec", params={"then": "irqs,disks,net,tcp,irqs"},
+                  timeout=300)
     outcome = bench.boot(guest).check("irqs", "disks", "net", "tcp")
     expect(len(outcome.words.get("UP", [])) == 2, "no second kernel came up")
     outcome.check_disk_vectors("virtio0", 2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a guest has said and how its monitor ended: the MIMSY- lines as data, and the checks on it."""
+"""What a guest has said and how its monitor ended, and the checks on both."""
 
 import dataclasses
 import re
@@ -36,7 +36,7 @@ class Irq:
 
 
 def cpu_set(text):
-    """"0-2,5" as a set."""
+    """"0-2, 5" as a set."""
     out = set()
     for part in text.split(","):
         first, _, last = part.partition("-")
@@ -70,7 +70,7 @@ class Outcome:
             irq = Irq(int(f[0]), f[1], f[2], f[3], f[4], [int(n) for n in f[5:]])
             self.tables[-1][irq.name] = irq
         elif word == "MQ":
-            device, _, queue, cpus = rest.split()
+            device, _, queue, cpus = rest.split(maxsplit=3)
             self.mq[device, int(queue)] = cpu_set(cpus)
         else:
             self.words.setdefault(word, []).append(rest)

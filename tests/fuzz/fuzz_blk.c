@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Disk requests, from the ring to an image in memory. No byte outside the
- * image is asked for, a read-only one stays as it is. Rows B1 to B9 of
+ * Disk requests, from the ring to an image in memory, or to the backend for
+ * files over one that is in memory. No byte outside the image is asked for, a
+ * read-only one stays as it is, a file keeps its size. Rows B1 to B9 of
  * docs/hostile-cases.md.
  */
 #include <errno.h>
@@ -9,7 +10,11 @@
 #include <linux/virtio_config.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "blk_file.h"
 #include "blk_queue_priv.h"
 #include "fuzz_fake_transport.h"
 #include "fuzz_ring.h"
@@ -24,6 +29,8 @@ static uint8_t *image;			/* exactly as long as it is: the sanitizer sees the res
 static uint8_t before[IMAGE_LEN];
 static struct blk_queue *queue;
 static struct fuzz_input *input;	/* the host fails when it says so */
+static struct blk_backend *file;
+static bool use_file;
 
 static int host_result(void)
 {
@@ -37,13 +44,21 @@ static void check_range(uint64_t off, uint64_t len)
 	FUZZ_CHECK(off <= IMAGE_LEN && len <= IMAGE_LEN - off);
 }
 
+static void check_transfer(const struct iovec *iov, int nr_iov, uint64_t off)
+{
+	FUZZ_CHECK(nr_iov > 0 && nr_iov <= BLK_MAX_IOV);
+	FUZZ_CHECK(fuzz_ring_owns(&ring, iov, (unsigned int)nr_iov));
+	for (int i = 0; i < nr_iov; off += iov[i++].iov_len)
+		check_range(off, iov[i].iov_len);
+}
+
 static int image_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off)
 {
 	(void)b;
-	FUZZ_CHECK(nr_iov > 0 && nr_iov <= BLK_MAX_IOV);
-	FUZZ_CHECK(fuzz_ring_owns(&ring, iov, (unsigned int)nr_iov));
+	check_transfer(iov, nr_iov, off);
+	if (use_file)
+		return file->ops->readv(file, iov, nr_iov, off);
 	for (int i = 0; i < nr_iov; i++) {
-		check_range(off, iov[i].iov_len);
 		memcpy(iov[i].iov_base, image + off, iov[i].iov_len);
 		off += iov[i].iov_len;
 	}
@@ -53,12 +68,11 @@ static int image_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, uin
 static int image_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off,
 			bool stable)
 {
-	(void)stable;
 	FUZZ_CHECK(!b->readonly);
-	FUZZ_CHECK(nr_iov > 0 && nr_iov <= BLK_MAX_IOV);
-	FUZZ_CHECK(fuzz_ring_owns(&ring, iov, (unsigned int)nr_iov));
+	check_transfer(iov, nr_iov, off);
+	if (use_file)
+		return file->ops->writev(file, iov, nr_iov, off, stable);
 	for (int i = 0; i < nr_iov; i++) {
-		check_range(off, iov[i].iov_len);
 		memcpy(image + off, iov[i].iov_base, iov[i].iov_len);
 		off += iov[i].iov_len;
 	}
@@ -68,21 +82,22 @@ static int image_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, ui
 static int image_flush(struct blk_backend *b)
 {
 	(void)b;
-	return host_result();
+	return use_file ? file->ops->flush(file) : host_result();
 }
 
 static int image_discard(struct blk_backend *b, uint64_t off, uint64_t len)
 {
 	FUZZ_CHECK(!b->readonly);
 	check_range(off, len);
-	return host_result();
+	return use_file ? file->ops->discard(file, off, len) : host_result();
 }
 
 static int image_write_zeroes(struct blk_backend *b, uint64_t off, uint64_t len, bool unmap)
 {
-	(void)unmap;
 	FUZZ_CHECK(!b->readonly);
 	check_range(off, len);
+	if (use_file)
+		return file->ops->write_zeroes(file, off, len, unmap);
 	memset(image + off, 0, len);
 	return host_result();
 }
@@ -132,9 +147,25 @@ static void serve(void)
 	virtq_publish(queue->vq);
 }
 
+static void open_file(void)
+{
+	struct blk_file_cfg cfg = { .fd = memfd_create("image", MFD_CLOEXEC) };
+
+	FUZZ_CHECK(cfg.fd >= 0 && !ftruncate(cfg.fd, IMAGE_LEN));
+	FUZZ_CHECK(!blk_file_open(&file, &cfg, "blk0"));
+}
+
+static void check_file(void)
+{
+	struct stat st;
+
+	FUZZ_CHECK(!fstat(file->fd, &st) && st.st_size == IMAGE_LEN);
+}
+
 void fuzz_setup(void)
 {
 	fuzz_ring_create(&ring);
+	open_file();
 	image = malloc(IMAGE_LEN);
 	queue = calloc(1, sizeof(*queue) + FUZZ_RING_MAX * sizeof(queue->iov[0]));
 	FUZZ_CHECK(image && queue);
@@ -154,10 +185,14 @@ void fuzz_one(struct fuzz_input *in)
 	guest_errors_init(&errors, "blk0");
 	memset(image, 0xaa, IMAGE_LEN);
 	memset(before, 0xaa, IMAGE_LEN);
-	fuzz_ring_start(&ring, fuzz_ring_size(in), how & 8 ? 1ull << VIRTIO_RING_F_INDIRECT_DESC : 0);
+	fuzz_ring_start(&ring, fuzz_ring_size(in),
+			how & 8 ? 1ull << VIRTIO_RING_F_INDIRECT_DESC : 0);
 	*queue = (struct blk_queue){ .disk = &disk, .vq = ring.vq, .transport = &transport,
 				     .max_iov = FUZZ_RING_MAX };
 	input = in;
+	use_file = how & 16;
+	if (use_file)
+		FUZZ_CHECK(pwrite(file->fd, image, IMAGE_LEN, 0) == IMAGE_LEN);
 	for (unsigned int i = 0; i < MAX_OPS && fuzz_left(in); i++) {
 		switch (fuzz_u8(in) % 8) {
 		case 0: case 1:			fuzz_ring_add(&ring, in);	break;
@@ -168,6 +203,7 @@ void fuzz_one(struct fuzz_input *in)
 	}
 	for (unsigned int i = 0; i < MAX_OPS; i++)
 		serve();
+	check_file();
 	if (be.readonly)
 		FUZZ_CHECK(!memcmp(before, image, IMAGE_LEN));
 	FUZZ_CHECK(!virtq_nr_inflight(ring.vq) || queue->broken);

@@ -55,6 +55,23 @@ static int set_offloads(void *ctx, uint64_t bits)
 	return m->result;
 }
 
+/* Two tables of addresses, counted apart from the device. */
+static bool is_mac_table(const uint8_t *p, uint64_t len)
+{
+	for (int i = 0; i < 2; i++) {
+		uint32_t n;
+
+		if (len < sizeof(n))
+			return false;
+		memcpy(&n, p, sizeof(n));
+		if (len - sizeof(n) < 6ull * n)
+			return false;
+		p += sizeof(n) + 6ull * n;
+		len -= sizeof(n) + 6ull * n;
+	}
+	return !len;
+}
+
 static const struct net_ctrl_ops ops = {
 	.set_pairs = set_pairs,
 	.set_mac = set_mac,
@@ -80,6 +97,9 @@ void fuzz_one(struct fuzz_input *in)
 	FUZZ_CHECK(cmd);
 	fuzz_bytes(in, cmd, len);
 	answer = net_ctrl_handle(&m.ctrl, cmd, len);
+	if (answer == VIRTIO_NET_OK && cmd[0] == VIRTIO_NET_CTRL_MAC &&
+	    cmd[1] == VIRTIO_NET_CTRL_MAC_TABLE_SET)
+		FUZZ_CHECK(is_mac_table(cmd + 2, len - 2));
 	free(cmd);
 	FUZZ_CHECK(answer == VIRTIO_NET_OK || answer == VIRTIO_NET_ERR);
 	FUZZ_CHECK(m.nr_calls <= 1);

@@ -7,6 +7,7 @@
 
 #define AVAIL_IDX	1u	/* in 16-bit words */
 #define AVAIL_RING	2u
+#define MAX_TABLE	8u	/* entries of an indirect table that an input fills in */
 
 void fuzz_ring_create(struct fuzz_ring *r)
 {
@@ -49,18 +50,36 @@ static uint32_t desc_len(struct fuzz_input *in, uint8_t how)
 	}
 }
 
-void fuzz_ring_desc(struct fuzz_ring *r, struct fuzz_input *in, struct vring_desc *d,
-		    uint16_t next_idx)
+static void direct_desc(struct fuzz_input *in, struct vring_desc *d, uint16_t next_idx)
 {
 	uint8_t how = fuzz_u8(in), flags = fuzz_u8(in);
 
-	(void)r;
 	d->addr = desc_addr(in, how);
 	d->len = desc_len(in, how >> 3);
 	d->flags = flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE);
 	d->flags |= flags >> 4 == 1 ? VRING_DESC_F_INDIRECT : 0;
 	d->flags |= flags >> 4 == 2 ? (uint16_t)(flags << 8) : 0;
 	d->next = flags >> 4 == 3 ? fuzz_u16(in) : next_idx;
+}
+
+/* Entries of an indirect table, as far as they lie in RAM; it may well say that it goes on. */
+static void fill_table(struct fuzz_ring *r, struct fuzz_input *in, gpa_t gpa)
+{
+	for (uint16_t i = 0; i < MAX_TABLE; i++, gpa += sizeof(struct vring_desc)) {
+		struct vring_desc d;
+
+		direct_desc(in, &d, (uint16_t)(i + 1));
+		if (guest_mem_write(r->mem, gpa, &d, sizeof(d)) || !(d.flags & VRING_DESC_F_NEXT))
+			return;
+	}
+}
+
+void fuzz_ring_desc(struct fuzz_ring *r, struct fuzz_input *in, struct vring_desc *d,
+		    uint16_t next_idx)
+{
+	direct_desc(in, d, next_idx);
+	if (d->flags & VRING_DESC_F_INDIRECT)
+		fill_table(r, in, d->addr);
 }
 
 static void show(struct fuzz_ring *r, uint16_t head)
@@ -80,7 +99,7 @@ void fuzz_ring_add(struct fuzz_ring *r, struct fuzz_input *in)
 
 		r->next_desc = (uint16_t)((r->next_desc + 1u) % size);
 		fuzz_ring_desc(r, in, d, r->next_desc);
-		if (how & 0x80)		/* flags as they should be, but for the direction */
+		if (how & 0x80 && !(d->flags & VRING_DESC_F_INDIRECT))	/* as they should be */
 			d->flags = (uint16_t)((d->flags & VRING_DESC_F_WRITE) |
 					      (i + 1 < n ? VRING_DESC_F_NEXT : 0));
 		if (!(d->flags & VRING_DESC_F_NEXT))

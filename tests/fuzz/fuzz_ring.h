@@ -14,7 +14,7 @@
 
 #define FUZZ_GUEST_LEN		(64u * 1024)
 #define FUZZ_RING_MAX		64u
-#define FUZZ_RING_DATA		0x2000u		/* behind all rings of up to FUZZ_RING_MAX entries */
+#define FUZZ_RING_DATA		0x2000u		/* behind all rings */
 
 struct fuzz_ring {
 	struct guest_mem *mem;

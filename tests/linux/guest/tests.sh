@@ -17,9 +17,8 @@ online_cpus() {
 	grep -c '^processor' /proc/cpuinfo
 }
 
-# What the kernel should not have said. An emulated processor's XSAVE sizes are no concern of ours.
-# Not ours: sched_cpu_dying is 6.12's own race of hotplug with its kernel threads; fpu__init is
-# about the CPU.
+# What the kernel should not have said. No concern of ours: an emulated processor's XSAVE sizes, and
+# sched_cpu_dying, a race of 6.12 between hotplug and its own kernel threads.
 log_check() {
 	dmesg > /tmp/log
 	grep -E "$(param log virtio)" /tmp/log | head -n "$(param loglines 16)" | sed 's/^/MIMSY-LOG /'

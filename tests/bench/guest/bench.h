@@ -3,11 +3,11 @@
  * benchio: the whole user space of a bench guest (it is /init), and the other end of the network
  * outside of it. As /init it takes one command a line from the console:
  *
- *	nop | blk KEY=N... | rr KEY=N... | stream KEY=N... | off
+ *	nop | blk KEY=N... | rr KEY=N... | stream KEY=N... | log | off
  *
- * A command prepares, says "@ready", waits for a line, does exactly its N operations, says "@done",
- * waits for a line, then prints "@res KEY=N..." and "@end". So whoever is at the other end can read
- * its counters while the guest is idle, before and after.
+ * log and off do what they say. Each other command prepares, says "@ready", waits for a line, does
+ * exactly its N operations, says "@done", waits for a line, then prints "@res KEY=N..." and "@end".
+ * So whoever is at the other end can read its counters while the guest is idle, before and after.
  */
 #ifndef BENCH_H
 #define BENCH_H

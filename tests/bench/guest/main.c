@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/klog.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -103,6 +104,20 @@ static int nop_run(const struct args *a)
 	return 0;
 }
 
+/* The kernel's log, for whoever asks where a boot's time goes. */
+static int log_run(const struct args *a)
+{
+	static char text[1 << 18];
+	int len = klogctl(3, text, sizeof(text) - 1);
+	char *save = NULL, *line;
+
+	(void)a;
+	text[len < 0 ? 0 : len] = '\0';
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		printf("@log %s\n", line);
+	return 0;
+}
+
 static void parse(char *line, char **verb, struct args *a)
 {
 	char *save = NULL, *word, *eq;
@@ -127,6 +142,7 @@ static const struct command {
 	{ "blk", blk_run },
 	{ "rr", rr_run },
 	{ "stream", stream_run },
+	{ "log", log_run },
 };
 
 static void obey(char *line)

@@ -14,6 +14,7 @@ from testbed.peer import put_qemu
 BED_SCRATCH = "/mnt"
 DISK_MIB = 64
 PORT = "7100"
+ICOUNT = 1		# 2 ns an instruction
 FACTS = r"""
 echo "kernel $(uname -rv)"
 echo "cpu $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)"
@@ -59,7 +60,9 @@ class Place:
     def open(self):
         kernel = self.kernel or artifacts.kernel()
         # Polling by the host would hide wake-ups, and how long it polls depends on the machine.
-        options = {"kernel_args": ["kvm.halt_poll_ns=0"]} if self.where == "testbed" else {}
+        # With the clock of icount the machine's other load changes no time.
+        options = {"kernel_args": ["kvm.halt_poll_ns=0"], "icount": ICOUNT} \
+            if self.where == "testbed" else {}
         self.bed = self.stack.enter_context(choose("linux", self.where, **options))
         if not self.bed.emulated and os.geteuid():
             raise session.RunError("taps, debugfs and tracefs want root: sudo tests/bench/run")
@@ -68,6 +71,8 @@ class Place:
             kernel=self.bed.put(kernel), initrd=self.bed.put(artifacts.initramfs()),
             disk="", tap="", scratch=self.scratch, memory=self.memory)
         self.benchio = self.bed.put(artifacts.benchio())
+        if self.bed.emulated and os.path.exists("/etc/ld.so.cache"):
+            self.bed.put("/etc/ld.so.cache")    # else each program searches for its libraries
         self.add_number(0)
         self.server = self.bed.start([self.benchio, "serve", PORT])
         self.read_facts()
@@ -158,6 +163,7 @@ class Place:
         for line in as_text(self.bed.run(FACTS)).splitlines():
             key, _, value = line.partition(" ")
             self.facts[key] = value
-        self.facts["place"] = "test bed (TCG, every time is emulated)" if self.bed.emulated \
-            else "this machine"
+        self.facts["place"] = (
+            f"test bed: TCG, {2 ** ICOUNT} ns an instruction, every time is emulated") \
+            if self.bed.emulated else "this machine"
         self.facts["vendor"] = "svm" if re.search("AMD", self.facts.get("cpu", "")) else "vmx"

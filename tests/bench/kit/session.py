@@ -8,9 +8,10 @@ import time
 from . import artifacts
 
 HISTS = ("kvm/kvm_exit=common_pid,exit_reason", "kvm/kvm_userspace_exit=common_pid,reason",
+         "kvm/kvm_pio=common_pid,port",
          "raw_syscalls/sys_enter=common_pid,id", "sched/sched_wakeup=pid",
          "workqueue/workqueue_execute_start=function.sym", "syscalls/sys_enter_ioctl=common_pid,cmd")
-BOOT_HISTS = ("kvm/kvm_userspace_exit=common_pid,reason", "syscalls/sys_enter_ioctl=common_pid,cmd")
+CONSOLE_PORTS = range(0x3f8, 0x400)
 HIST_LINE = re.compile(r"^(\S+) \{ (.*?) *\} hitcount: +(\d+)")
 
 
@@ -63,6 +64,11 @@ class Delta:
             if n and int(keys[0]) in self.tasks:
                 out[int(keys[index], 0)] += n
         return out
+
+    def console_exits(self):
+        """Exits of the guest's serial port: the phase's marks, no part of its work."""
+        ports = self.by_key("kvm/kvm_pio", 1)
+        return sum(ports[port] for port in CONSOLE_PORTS)
 
     def vcpus(self):
         """Threads that entered a guest."""

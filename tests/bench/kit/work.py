@@ -11,8 +11,7 @@ import time
 from . import figures, session
 
 WORK_IDS = {"B1", "B2", "B2a", "B3", "B4", "B4k", "B4i", "B5", "B5x", "B5s", "B6", "B6x", "B6d",
-            "B6s", "B6w", "B6i", "B9", "B9m", "B9k", "B10", "B10r", "B11", "B11s", "B11r", "B12",
-            "B12w", "B12q", "B12l", "B13", "B13b"}
+            "B6s", "B6w", "B6i", "B9", "B9m", "B9k", "B10", "B10r", "B11", "B11p10", "B11p50", "B11p99", "B11s", "B11r", "B12", "B12w", "B12q", "B12p10", "B12p50", "B12p99", "B13", "B13b"}
 SETUP_IDS = {"B7r", "B7i", "B8", "B8u"}
 SMP_IDS = {"B5c", "B5p"}
 SCALE = {1: "B12s1", 2: "B12s2", 4: "B12s4"}
@@ -149,29 +148,29 @@ class Bench:
         self.results.add(irqs, config.name, device_irqs(report) / ops)
 
     def times(self, s, config):
-        n, add = self.effort.timed, self.results.add
-        if self.need("B12", "B12l", "B13b"):
-            report = self.timed(s, config, "B12", f"blk n={n}")
-            add("B12l", config.name, dict(report["lat"])[990] / 1e3)
-            self.results.latency["read", config.name].append(report["lat"])
+        n, deep, kib = self.effort.timed, self.effort.deep, self.effort.stream_kib
+        if self.need("B12", "B12p10", "B12p50", "B12p99", "B13b"):
+            self.timed(s, config, "B12", f"blk n={n}", latency="read")
         if self.need("B12w"):
             self.timed(s, config, "B12w", f"blk n={n} write=1")
         if self.need("B12q"):
-            self.timed(s, config, "B12q", f"blk n={self.effort.deep} depth=32")
-        if self.need("B11", "B13"):
-            report = self.timed(s, config, "B11", f"rr n={n}")
-            self.results.latency["rr", config.name].append(report["lat"])
-        kib = self.effort.stream_kib
+            self.timed(s, config, "B12q", f"blk n={deep} depth=32")
+        if self.need("B11", "B11p10", "B11p50", "B11p99", "B13"):
+            self.timed(s, config, "B11", f"rr n={n}", latency="rr")
         if self.need("B11s"):
-            self.timed(s, config, "B11s", f"stream kib={kib} out=1", 1024)
+            self.timed(s, config, "B11s", f"stream kib={kib} out=1", scale=1024)
         if self.need("B11r"):
-            self.timed(s, config, "B11r", f"stream kib={kib} out=0", 1024)
+            self.timed(s, config, "B11r", f"stream kib={kib} out=0", scale=1024)
 
-    def timed(self, s, config, figure, work, scale=1):
+    def timed(self, s, config, figure, work, scale=1, latency=None):
         _, report = s.phase(work, 300)
         res = report["res"]
         self.results.add(figure, config.name, res["n"] / scale / (res["ns"] / 1e9))
-        return report
+        if latency:
+            self.results.latency[latency, config.name].append(report["lat"])
+            for percent in (10, 50, 99):
+                self.results.add(f"{figure}p{percent}", config.name,
+                                 dict(report["lat"])[10 * percent] / 1e3)
 
     # ---- set-up ----
 
@@ -181,8 +180,10 @@ class Bench:
             s.command("trace on")
             before = s.snap()
             s.boot()
-            delta = session.Delta(before, s.snap())
+            self.setup_counts(config, session.Delta(before, s.snap()))
             s.stop()
+
+    def setup_counts(self, config, delta):
         ioctls = delta.by_key("syscalls/sys_enter_ioctl", 1)
         add, name = self.results.add, config.name
         add("B8", name, sum(delta.by_key("kvm/kvm_exit", 1).values()))

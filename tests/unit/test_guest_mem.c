@@ -229,6 +229,23 @@ START_TEST(transparent_huge_pages_are_ordinary_memory)
 }
 END_TEST
 
+/* Without a reservation the guest's first access would end the monitor with SIGBUS. */
+START_TEST(more_huge_pages_than_the_host_has_are_refused_at_once)
+{
+	struct log_capture c;
+	struct guest_mem *m = NULL;
+	int ret;
+
+	log_capture_begin(&c);
+	ret = guest_mem_create(&m, GIB(1024), GIB(3), GIB(4), GUEST_MEM_HUGETLB);
+	log_capture_end(&c);
+	ck_assert_int_lt(ret, 0);
+	ck_assert_ptr_null(m);
+	ck_assert_uint_eq(c.nr_lines, 1);
+	ck_assert_ptr_nonnull(strstr(c.text, "map"));
+}
+END_TEST
+
 START_TEST(terabytes_can_be_reserved_without_being_there)
 {
 	struct guest_mem *m;
@@ -289,6 +306,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_copy_that_leaves_ram_touches_nothing);
 	tcase_add_test(tc, regions_begin_on_a_huge_page);
 	tcase_add_test(tc, transparent_huge_pages_are_ordinary_memory);
+	tcase_add_test(tc, more_huge_pages_than_the_host_has_are_refused_at_once);
 	tcase_add_test(tc, terabytes_can_be_reserved_without_being_there);
 	tcase_add_test(tc, creating_and_freeing_leaves_no_mapping);
 	tcase_add_test(tc, freeing_nothing_is_allowed);

@@ -17,10 +17,10 @@
 
 static void *map_pages(uint8_t *at, uint64_t len, enum guest_mem_backing backing)
 {
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
 
-	if (backing == GUEST_MEM_HUGETLB)
-		flags |= MAP_HUGETLB | MAP_HUGE_2MB;
+	/* Huge pages are reserved: to miss one at the guest's first access would be SIGBUS. */
+	flags |= backing == GUEST_MEM_HUGETLB ? MAP_HUGETLB | MAP_HUGE_2MB : MAP_NORESERVE;
 	return mmap(at, len, PROT_READ | PROT_WRITE, flags, -1, 0);
 }
 

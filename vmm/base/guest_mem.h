@@ -29,7 +29,7 @@ struct guest_mem_region {
 enum guest_mem_backing {
 	GUEST_MEM_ANON,		/* private, MAP_NORESERVE */
 	GUEST_MEM_THP,		/* the same, with transparent huge pages asked for */
-	GUEST_MEM_HUGETLB,	/* from the hugetlb pool; len is a multiple of 2 MiB */
+	GUEST_MEM_HUGETLB,	/* reserved in the hugetlb pool; len is a multiple of 2 MiB */
 };
 
 struct guest_mem {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fake_dev.h"
+#include "race.h"
 #include "runner.h"
 #include "util.h"
 #include "vmmio_msi_abi.h"
@@ -266,6 +267,61 @@ START_TEST(a_refusal_that_comes_after_the_reset_is_not_the_new_drivers)
 }
 END_TEST
 
+START_TEST(signals_held_back_by_a_commit_come_when_it_is_done)
+{
+	b.irq.deferred = true;
+	start_msi(0);
+	raise_queue(0);
+	raise_queue(0);
+	ck_assert_uint_eq(fake_irq_signals(&b.irq, 1), 0);
+	fake_irq_settle(&b.irq, 0);
+	ck_assert_uint_eq(fake_irq_signals(&b.irq, 1), 1);
+}
+END_TEST
+
+/* What the kernel may signal by itself, and when it has to ask us again. */
+static unsigned int nr_irq_changes;
+
+static void on_irq_changed(struct virtio_dev *dev)
+{
+	(void)dev;
+	nr_irq_changes++;
+}
+
+static int direct_fd(unsigned int q)
+{
+	return virtio_irq_direct_fd(b.dev.start.queue[q].irq);
+}
+
+START_TEST(a_vector_can_be_signalled_directly_while_nothing_holds_it)
+{
+	struct virtio_dev_ops ops = *b.dev.dev.ops;
+	const struct virtio_dev_ops *saved = b.dev.dev.ops;
+
+	ops.irq_changed = on_irq_changed;
+	b.dev.dev.ops = &ops;
+	start_msi(0);
+	ck_assert_int_eq(direct_fd(0), b.irq.sink.vector_fd[1]);
+	ck_assert_uint_eq(nr_irq_changes, 0);
+	bench_msi_command(&b, VIRTIO_MMIO_MSI_CMD_MASK, 1);
+	ck_assert_uint_ge(nr_irq_changes, 1);
+	ck_assert_int_eq(direct_fd(0), -1);
+	ck_assert_int_eq(direct_fd(1), b.irq.sink.vector_fd[2]);
+	bench_msi_command(&b, VIRTIO_MMIO_MSI_CMD_UNMASK, 1);
+	ck_assert_uint_ge(nr_irq_changes, 2);
+	ck_assert_int_eq(direct_fd(0), b.irq.sink.vector_fd[1]);
+	bench_reset(&b);
+	b.dev.dev.ops = saved;
+}
+END_TEST
+
+START_TEST(the_line_can_never_be_signalled_directly)
+{
+	bench_to_driver_ok(&b);
+	ck_assert_int_eq(direct_fd(0), -1);
+}
+END_TEST
+
 START_TEST(signals_are_counted_by_queue)
 {
 	struct vmmio_irq_stats s;
@@ -318,17 +374,21 @@ END_TEST
 #define NR_ROUNDS 100000u
 
 static atomic_uint sent, seen;
+static atomic_bool done;
 
 static void *raiser(void *arg)
 {
+	struct race race = race_begin(3000);
+
 	(void)arg;
-	for (unsigned int i = 1; i <= NR_ROUNDS; i++) {
+	for (unsigned int i = 1; i <= NR_ROUNDS && race_goes_on(&race); i++) {
 		atomic_store(&sent, i);
 		raise_queue(i % FAKE_DEV_QUEUES);
 		if (i % 4 == 0)
 			while (atomic_load(&seen) < i)
 				sched_yield();
 	}
+	atomic_store(&done, true);
 	return NULL;
 }
 
@@ -339,7 +399,7 @@ START_TEST(no_interrupt_is_lost_on_the_line)
 
 	bench_to_driver_ok(&b);
 	pthread_create(&t, NULL, raiser, NULL);
-	while (last < NR_ROUNDS) {
+	while (!atomic_load(&done) || last < atomic_load(&sent)) {
 		if (!fake_irq_line_signals(&b.irq)) {
 			sched_yield();
 			continue;
@@ -349,7 +409,7 @@ START_TEST(no_interrupt_is_lost_on_the_line)
 		atomic_store(&seen, last);
 	}
 	pthread_join(t, NULL);
-	ck_assert_uint_eq(last, NR_ROUNDS);
+	ck_assert_uint_gt(last, 0);
 }
 END_TEST
 
@@ -371,6 +431,9 @@ static TCase *msi(void)
 	tcase_add_test(tc, a_signal_held_back_before_a_reset_never_comes);
 	tcase_add_test(tc, a_message_that_kvm_refuses_makes_the_device_need_a_reset);
 	tcase_add_test(tc, a_refusal_that_comes_after_the_reset_is_not_the_new_drivers);
+	tcase_add_test(tc, signals_held_back_by_a_commit_come_when_it_is_done);
+	tcase_add_test(tc, a_vector_can_be_signalled_directly_while_nothing_holds_it);
+	tcase_add_test(tc, the_line_can_never_be_signalled_directly);
 	return tc;
 }
 

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "msi_block.h"
+#include "race.h"
 #include "runner.h"
 #include "vmmio_msi_abi.h"
 
@@ -121,10 +122,11 @@ static atomic_bool done;
 
 static void *raiser(void *arg)
 {
+	struct race race = race_begin(3000);
 	uint32_t n = 0, random = 1;
 
 	(void)arg;
-	while (n < NR_SIGNALS) {
+	while (n < NR_SIGNALS && race_goes_on(&race)) {
 		random = random * 1664525 + 1013904223;
 		for (uint32_t burst = 1 + (random >> 26); burst; burst--) {
 			atomic_store(&sent, ++n);
@@ -165,7 +167,8 @@ START_TEST(no_signal_is_lost_to_a_driver_that_masks_and_reprograms)
 			atomic_store(&seen, before);
 	}
 	pthread_join(t, NULL);
-	ck_assert_uint_ge(atomic_load(&seen), NR_SIGNALS);
+	ck_assert_uint_eq(atomic_load(&seen), atomic_load(&sent));
+	ck_assert_uint_gt(atomic_load(&seen), 0);
 }
 END_TEST
 

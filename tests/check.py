@@ -57,8 +57,9 @@ def count_plain(status, lines):
     return tally
 
 
-def command(*argv, env=None):
-    return lambda args: count_plain(*run(argv, env))
+def command(*argv, full=(), env=None):
+    """A stage that is one command; full: further arguments with --full."""
+    return lambda args: count_plain(*run((*argv, *(full if args.full else ())), env))
 
 
 def build_dir(name):
@@ -140,6 +141,8 @@ STAGES = [
     ("unit", "unit tests", unit_stage("gcc")),
     ("unit-asan", "unit tests under ASan and UBSan", unit_stage("asan", env=ASAN)),
     ("unit-tsan", "threaded unit tests under TSan", unit_stage("tsan", THREADED, TSAN)),
+    ("fuzz", "libFuzzer on what guests and files can reach",
+     command("tests/fuzz/run", full=("--seconds", "60"))),
     ("testbed", "the test bed itself", command("tests/testbed/selftest")),
     ("bare", "bare-metal guests on KVM",
      command("tests/bare/run", "--mimsy", MIMSY, "--guests", GUESTS)),
@@ -153,6 +156,8 @@ STAGES = [
 def parse_args():
     p = argparse.ArgumentParser(prog="check", description="Sets up and runs all tests.")
     p.add_argument("--list", action="store_true", help="list the stages")
+    p.add_argument("--full", action="store_true",
+                   help="the long form of each stage that has one: hours instead of minutes")
     p.add_argument("--only", action="append", metavar="STAGE",
                    help="run this stage; may be repeated (build-gcc comes first by itself)")
     return p.parse_args()

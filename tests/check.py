@@ -15,6 +15,9 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 UNIT = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$")
+RESULT = re.compile(r"\s*(?:ok|skip|FAIL) ")
+TAP = re.compile(r"(ok|not ok) \d+ - .*?(\w+)\.c:[^:]*:(\w+): (.*)$")
+RESULTS = os.path.join(ROOT, "build", "results")    # a file for each stage; tests/hostile/README.md
 SKIPPED = 77
 THREADED = ("worker", "log", "virtq_race", "msi", "vmmio", "blk", "net", "uart", "tap")
 
@@ -42,7 +45,25 @@ def run(argv, env=None, show=True):
         lines.append(line.rstrip("\n"))
         if show:
             print(line, end="", flush=True)
+    keep_results(line for line in lines if RESULT.match(line))
     return p.wait(), lines
+
+
+def keep_results(lines):
+    """For the stage under way."""
+    with open(os.environ["MIMSY_RESULTS"], "a", encoding="utf-8") as f:
+        f.writelines(line + "\n" for line in lines)
+
+
+def keep_unit_results(log):
+    """Check's log names each test; keeps it and takes the log away."""
+    if not os.path.exists(log):
+        return
+    with open(log, encoding="utf-8", errors="replace") as f:
+        found = [m for m in map(TAP.match, f) if m]
+    keep_results(f"ok {m[2]}.{m[3]}" if m[1] == "ok" else f"FAIL {m[2]}.{m[3]}: {m[4]}"
+                 for m in found)
+    os.remove(log)
 
 
 def count_plain(status, lines):
@@ -105,8 +126,11 @@ def unit_stage(name, pattern=None, env=None):
     def stage(_):
         tally = Tally()
         for program in unit_programs(name, pattern):
-            status, lines = run([program], {"CK_DEFAULT_TIMEOUT": "60", **(env or {})},
+            log = os.path.join(build_dir(name), "check.tap")
+            status, lines = run([program], {"CK_DEFAULT_TIMEOUT": "60",
+                                            "CK_TAP_LOG_FILE_NAME": log, **(env or {})},
                                 show=False)
+            keep_unit_results(log)
             if status == SKIPPED:
                 tally.add(0, 0, 1)
                 print(f"skip {name}: {os.path.basename(program)}: {lines[-1] if lines else ''}")
@@ -174,12 +198,15 @@ def main():
     if unknown:
         print(f"check: no stage {', '.join(sorted(unknown))}; --list shows them", file=sys.stderr)
         return 2
+    os.makedirs(RESULTS, exist_ok=True)
     total, summary, begin = Tally(), [], time.monotonic()
     for number, (name, what, stage) in enumerate(STAGES, 1):
         if args.only and name not in args.only and name != "build-gcc":
             continue
         start = time.monotonic()
         print(f"== {number}/{len(STAGES)} {name}: {what}", flush=True)
+        os.environ["MIMSY_RESULTS"] = os.path.join(RESULTS, name)
+        open(os.environ["MIMSY_RESULTS"], "w", encoding="utf-8").close()
         tally = stage(args)
         total.add(tally.passed, tally.failed, tally.skipped)
         summary.append(f"{name:12} {str(tally):40} {time.monotonic() - start:6.0f} s")

@@ -278,6 +278,7 @@ START_TEST(s5_has_sleep_type_5)
 }
 END_TEST
 
+/* row L5 */
 START_TEST(the_largest_machine_fits_and_one_byte_less_is_refused)
 {
 	size_t need;
@@ -290,6 +291,7 @@ START_TEST(the_largest_machine_fits_and_one_byte_less_is_refused)
 END_TEST
 
 /* Every capacity: ASan sees any byte written beyond it. */
+/* row L5 */
 START_TEST(no_capacity_makes_it_write_too_far)
 {
 	build(2, 3);

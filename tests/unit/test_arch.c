@@ -64,9 +64,6 @@ int kvm_ioctl(int fd, unsigned long request, void *arg)
 	case KVM_SET_REGS:
 		memcpy(&host.regs, arg, sizeof(host.regs));
 		return 0;
-	case KVM_SET_IDENTITY_MAP_ADDR:
-		memcpy(&host.identity_map, arg, sizeof(host.identity_map));
-		return 0;
 	case KVM_SET_TSS_ADDR:
 		host.tss = (uintptr_t)arg;
 		return 0;
@@ -301,23 +298,22 @@ START_TEST(a_host_that_lists_all_subleaves_gets_no_double_ones)
 END_TEST
 
 static const unsigned long init_steps[] = {
-	KVM_SET_IDENTITY_MAP_ADDR, KVM_SET_TSS_ADDR, KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2,
+	KVM_SET_TSS_ADDR, KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2,
 };
 
 START_TEST(the_machine_gets_its_chips)
 {
 	ck_assert_int_eq(arch_vm_init(&kvm, _i), 0);
-	ck_assert_uint_eq(host.nr_calls, _i ? 4 : 3);
+	ck_assert_uint_eq(host.nr_calls, _i ? 3 : 2);
 	for (unsigned int i = 0; i < host.nr_calls; i++)
 		ck_assert_uint_eq(host.call[i], init_steps[i]);
-	ck_assert_uint_eq(host.identity_map, LAYOUT_KVM_IDENTITY_MAP);
 	ck_assert_uint_eq(host.tss, LAYOUT_KVM_TSS);
 }
 END_TEST
 
 START_TEST(a_chip_that_cannot_be_made_is_named)
 {
-	static const char *const name[] = { "IDENTITY_MAP", "TSS", "IRQCHIP", "PIT2" };
+	static const char *const name[] = { "TSS", "IRQCHIP", "PIT2" };
 	int ret;
 
 	host.fails = init_steps[_i];

@@ -89,6 +89,7 @@ START_TEST(a_stable_write_and_a_flush_succeed)
 }
 END_TEST
 
+/* row D2 */
 START_TEST(a_failed_flush_is_never_forgotten)
 {
 	ck_assert_int_eq(open_it(), 0);
@@ -98,6 +99,7 @@ START_TEST(a_failed_flush_is_never_forgotten)
 }
 END_TEST
 
+/* row H2 */
 START_TEST(reading_a_truncated_image_is_an_error)
 {
 	ck_assert_int_eq(open_it(), 0);
@@ -108,6 +110,7 @@ START_TEST(reading_a_truncated_image_is_an_error)
 }
 END_TEST
 
+/* row H1 */
 START_TEST(a_full_disk_is_an_error_and_no_signal)
 {
 	struct rlimit limit = { 4096, 4096 };
@@ -153,6 +156,7 @@ END_TEST
 
 static const off_t bad_sizes[] = { 0, 1, 511, 513, 1000 };
 
+/* row K4 */
 START_TEST(a_size_that_is_no_whole_number_of_sectors_is_refused)
 {
 	make_image(bad_sizes[_i]);
@@ -161,6 +165,7 @@ START_TEST(a_size_that_is_no_whole_number_of_sectors_is_refused)
 }
 END_TEST
 
+/* row K4 */
 START_TEST(a_directory_is_refused)
 {
 	cfg.path = dir;
@@ -170,6 +175,7 @@ START_TEST(a_directory_is_refused)
 }
 END_TEST
 
+/* row K4 */
 START_TEST(a_fifo_is_refused_without_waiting_for_its_other_end)
 {
 	unlink(path);
@@ -178,6 +184,7 @@ START_TEST(a_fifo_is_refused_without_waiting_for_its_other_end)
 }
 END_TEST
 
+/* row K4 */
 START_TEST(a_character_device_is_refused)
 {
 	cfg.path = "/dev/zero";
@@ -185,6 +192,7 @@ START_TEST(a_character_device_is_refused)
 }
 END_TEST
 
+/* row K4 */
 START_TEST(a_missing_file_is_refused)
 {
 	cfg.path = "/nonexistent/disk";
@@ -192,6 +200,7 @@ START_TEST(a_missing_file_is_refused)
 }
 END_TEST
 
+/* row D7 */
 START_TEST(two_writers_of_one_image_are_refused)
 {
 	struct blk_backend *other = NULL;
@@ -204,6 +213,7 @@ START_TEST(two_writers_of_one_image_are_refused)
 }
 END_TEST
 
+/* row D7 */
 START_TEST(any_number_of_readers_share_an_image)
 {
 	struct blk_backend *other = NULL;
@@ -231,6 +241,7 @@ START_TEST(a_passed_descriptor_is_used_and_taken)
 }
 END_TEST
 
+/* row K4 */
 START_TEST(a_read_only_descriptor_for_a_writable_disk_is_refused)
 {
 	cfg.fd = open(path, O_RDONLY | O_CLOEXEC);

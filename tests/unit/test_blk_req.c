@@ -72,6 +72,7 @@ START_TEST(a_read_is_taken_apart)
 }
 END_TEST
 
+/* row B1 */
 START_TEST(a_header_split_into_single_bytes_is_put_together)
 {
 	mem.hdr.type = VIRTIO_BLK_T_OUT;
@@ -88,6 +89,7 @@ START_TEST(a_header_split_into_single_bytes_is_put_together)
 END_TEST
 
 /* virtio 1.2, 2.7.4: the driver may lay the parts out as it likes. */
+/* row B1 */
 START_TEST(header_and_data_may_share_a_buffer)
 {
 	struct virtio_blk_outhdr hdr = { .type = VIRTIO_BLK_T_OUT, .sector = 1 };
@@ -101,6 +103,7 @@ START_TEST(header_and_data_may_share_a_buffer)
 }
 END_TEST
 
+/* row B2 */
 START_TEST(the_status_may_be_the_last_byte_of_a_data_buffer)
 {
 	mem.hdr.type = VIRTIO_BLK_T_IN;
@@ -113,6 +116,7 @@ START_TEST(the_status_may_be_the_last_byte_of_a_data_buffer)
 }
 END_TEST
 
+/* row B2 */
 START_TEST(a_request_without_writable_part_cannot_be_answered)
 {
 	put(false, &mem.hdr, sizeof(mem.hdr));
@@ -120,6 +124,7 @@ START_TEST(a_request_without_writable_part_cannot_be_answered)
 }
 END_TEST
 
+/* row B1 */
 START_TEST(a_short_header_is_an_error)	/* _i bytes of it */
 {
 	if (_i)
@@ -130,6 +135,7 @@ START_TEST(a_short_header_is_an_error)	/* _i bytes of it */
 }
 END_TEST
 
+/* row B1 */
 START_TEST(a_writable_header_is_an_error)
 {
 	put(true, &mem.hdr, sizeof(mem.hdr));
@@ -141,6 +147,7 @@ END_TEST
 
 static const uint32_t bad_lengths[] = { 0, 1, 511, 513, 1023 };
 
+/* row B3 */
 START_TEST(data_that_is_no_whole_number_of_sectors_is_an_error)
 {
 	uint32_t type = _i & 1 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
@@ -163,6 +170,7 @@ static const struct {
 	{ 0, 65536, VIRTIO_BLK_S_OK },
 };
 
+/* row B4 */
 START_TEST(ranges_are_checked_against_the_capacity)
 {
 	ck_assert_int_eq(parse_request(VIRTIO_BLK_T_OUT, ranges[_i].sector, ranges[_i].len),
@@ -170,6 +178,7 @@ START_TEST(ranges_are_checked_against_the_capacity)
 }
 END_TEST
 
+/* row B4 */
 START_TEST(the_capacity_is_checked_over_all_buffers_together)
 {
 	mem.hdr.type = VIRTIO_BLK_T_OUT;
@@ -196,6 +205,7 @@ END_TEST
 
 static const uint32_t unknown_types[] = { 2, 3, 5, 6, 7, 9, 10, 12, 14, 255, 0x80000000, ~0u };
 
+/* row B5 */
 START_TEST(unknown_types_are_unsupported)
 {
 	ck_assert_int_eq(parse_request(unknown_types[_i], 0, 512), VIRTIO_BLK_S_UNSUPP);
@@ -206,6 +216,7 @@ END_TEST
 static const uint32_t changing_types[] = { VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_DISCARD,
 					   VIRTIO_BLK_T_WRITE_ZEROES };
 
+/* row B6 */
 START_TEST(a_read_only_disk_refuses_every_change)
 {
 	limits.readonly = true;
@@ -213,6 +224,7 @@ START_TEST(a_read_only_disk_refuses_every_change)
 }
 END_TEST
 
+/* row Q12 */
 START_TEST(a_write_into_writable_buffers_is_an_error)
 {
 	mem.hdr.type = VIRTIO_BLK_T_OUT;
@@ -223,6 +235,7 @@ START_TEST(a_write_into_writable_buffers_is_an_error)
 }
 END_TEST
 
+/* row Q12 */
 START_TEST(a_read_from_readable_buffers_is_an_error)
 {
 	mem.hdr.type = VIRTIO_BLK_T_IN;
@@ -233,6 +246,7 @@ START_TEST(a_read_from_readable_buffers_is_an_error)
 }
 END_TEST
 
+/* row B7 */
 START_TEST(get_id_wants_at_least_20_bytes)
 {
 	int expect = _i < (int)BLK_ID_LEN ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
@@ -277,6 +291,7 @@ static const struct {
 	{ VIRTIO_BLK_T_DISCARD, 0, BLK_MAX_DISCARD + 1, 0, VIRTIO_BLK_S_IOERR },
 };
 
+/* row B8 */
 START_TEST(ranges_of_discard_and_write_zeroes_are_checked)
 {
 	struct virtio_blk_discard_write_zeroes r = { range_cases[_i].sector, range_cases[_i].nr,
@@ -299,6 +314,7 @@ static const struct {
 	{ 16 * (BLK_MAX_RANGES + 1), VIRTIO_BLK_S_IOERR }, { 65536, VIRTIO_BLK_S_IOERR },
 };
 
+/* row B8 */
 START_TEST(the_list_of_ranges_has_its_limits)
 {
 	struct virtio_blk_discard_write_zeroes r = { 0, 1, 0 };
@@ -310,6 +326,7 @@ START_TEST(the_list_of_ranges_has_its_limits)
 }
 END_TEST
 
+/* row B8 */
 START_TEST(one_bad_range_of_several_refuses_the_request)
 {
 	struct virtio_blk_discard_write_zeroes r[2] = { { 0, 1, 0 }, { SECTORS, 1, 0 } };

@@ -209,6 +209,7 @@ START_TEST(a_full_ring_of_requests_is_answered)
 END_TEST
 
 /* A reset must not return while the kernel may still write to guest memory. */
+/* rows T13, B10 */
 START_TEST(no_byte_lands_after_stop)
 {
 	struct disk d;
@@ -240,6 +241,7 @@ START_TEST(no_byte_lands_after_stop)
 }
 END_TEST
 
+/* row H2 */
 START_TEST(reading_a_truncated_image_is_an_error)
 {
 	struct disk d;

@@ -163,6 +163,7 @@ static const struct {
 	{ 255, 255, true }, { 255, 256, false }, { 0, 0, true }, { 0, 1, false },
 };
 
+/* row K3 */
 START_TEST(a_command_line_fits_whole_or_is_refused)
 {
 	static char line[8192];
@@ -180,6 +181,7 @@ START_TEST(a_command_line_fits_whole_or_is_refused)
 }
 END_TEST
 
+/* row K2 */
 START_TEST(more_devices_than_the_command_line_takes_are_refused)
 {
 	struct fw_range ram = d.ram[0];
@@ -211,6 +213,7 @@ static const struct {
 	{ FW_DESCRIBE_FDT, "device tree: more than 428 KiB" },
 };
 
+/* row L5 */
 START_TEST(tables_that_do_not_fit_are_refused)
 {
 	d.nr_cpus = 20000;
@@ -219,6 +222,7 @@ START_TEST(tables_that_do_not_fit_are_refused)
 }
 END_TEST
 
+/* row K1 */
 START_TEST(less_than_a_mebibyte_of_ram_is_refused)
 {
 	guest_mem_free(mem);

@@ -87,6 +87,7 @@ static const struct {
 	{ 0, 1, false },
 };
 
+/* rows T2, T3 */
 START_TEST(an_access_is_claimed_only_if_it_lies_wholly_inside)
 {
 	uint64_t val = 0;
@@ -109,6 +110,7 @@ START_TEST(a_read_is_claimed_like_a_write)
 }
 END_TEST
 
+/* row T19 */
 START_TEST(an_unclaimed_read_gives_all_ones)
 {
 	uint8_t val[9] = { 0 };
@@ -202,6 +204,7 @@ START_TEST(a_full_table_takes_no_more)
 }
 END_TEST
 
+/* row T3 */
 START_TEST(every_byte_around_every_window_of_a_full_table_is_told_apart)
 {
 	uint8_t val = 0;

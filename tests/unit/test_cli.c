@@ -258,6 +258,7 @@ static const struct {
 	{ "--net", "tap=t,path=a" },
 };
 
+/* rows K1, K2 */
 START_TEST(a_wrong_value_is_refused_with_one_line_that_names_the_option)
 {
 	ck_assert_int_eq(parse_option(wrong[_i].option, wrong[_i].value), CLI_USAGE);
@@ -422,6 +423,7 @@ static enum cli_result parse_devices(unsigned int nr, int kind)
 	return parse(argv);
 }
 
+/* row M15 */
 START_TEST(as_many_devices_as_there_are_windows_fit)
 {
 	ck_assert_int_eq(parse_devices(LAYOUT_VIRTIO_MAX, _i), CLI_RUN);
@@ -429,6 +431,7 @@ START_TEST(as_many_devices_as_there_are_windows_fit)
 }
 END_TEST
 
+/* rows K2, M15 */
 START_TEST(one_device_more_is_refused_with_the_limit)
 {
 	ck_assert_int_eq(parse_devices(LAYOUT_VIRTIO_MAX + 1, _i), CLI_USAGE);

@@ -35,6 +35,7 @@ static const struct {
 	{ "\xd9\xa1", 0, 10, 0, -EINVAL },	/* a digit of another script */
 };
 
+/* row K2 */
 START_TEST(a_number_is_digits_within_its_bounds)
 {
 	uint64_t n;
@@ -75,6 +76,7 @@ static const struct {
 	{ "1B", 0, -EINVAL },
 };
 
+/* row K1 */
 START_TEST(a_size_is_a_number_with_one_unit)
 {
 	uint64_t n;

@@ -66,6 +66,7 @@ static const uint64_t no_memory[] = {
 	UINT64_MAX, UINT64_MAX & ~4095ull,
 };
 
+/* row K1 */
 START_TEST(memory_that_cannot_be_is_refused)
 {
 	c.memory = no_memory[_i];
@@ -73,6 +74,7 @@ START_TEST(memory_that_cannot_be_is_refused)
 }
 END_TEST
 
+/* row K1 */
 START_TEST(the_smallest_memory_is_accepted)
 {
 	c.memory = VM_MIN_MEMORY;
@@ -98,6 +100,7 @@ static const struct {
 	{ 128, 1, false }, { 1, 128, false }, { 128, 128, false },
 };
 
+/* row K2 */
 START_TEST(disks_and_nets_together_have_a_limit)
 {
 	c.nr_disks = devices[_i].disks;
@@ -117,6 +120,7 @@ static void set_mac(unsigned int i, uint8_t last)
 }
 
 /* K2 */
+/* row K2 */
 START_TEST(two_devices_with_one_mac_are_refused)
 {
 	set_mac(0, 1);
@@ -176,6 +180,7 @@ START_TEST(the_line_is_the_defaults_and_then_what_was_asked_for)
 END_TEST
 
 /* K3: it fits to the last byte, or it is refused; never cut. */
+/* row K3 */
 START_TEST(a_line_that_fits_exactly_is_taken)
 {
 	static char text[LAYOUT_CMDLINE_MAX];
@@ -188,6 +193,7 @@ START_TEST(a_line_that_fits_exactly_is_taken)
 }
 END_TEST
 
+/* row K3 */
 START_TEST(a_line_one_byte_too_long_is_refused)
 {
 	static char text[LAYOUT_CMDLINE_MAX + 1];
@@ -202,6 +208,7 @@ START_TEST(a_line_one_byte_too_long_is_refused)
 }
 END_TEST
 
+/* row K3 */
 START_TEST(the_defaults_count_too)
 {
 	static char text[LAYOUT_CMDLINE_MAX];

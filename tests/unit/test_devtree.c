@@ -168,6 +168,7 @@ START_TEST(an_absent_serial_port_is_not_described)
 }
 END_TEST
 
+/* row L6 */
 START_TEST(the_largest_machine_fits_with_the_longest_command_line)
 {
 	static char line[LAYOUT_CMDLINE_MAX];
@@ -180,6 +181,7 @@ START_TEST(the_largest_machine_fits_with_the_longest_command_line)
 }
 END_TEST
 
+/* row L6 */
 START_TEST(no_capacity_makes_it_write_too_far)
 {
 	build();

@@ -61,6 +61,7 @@ static const struct {
 	{ SIZE, UINT64_MAX - PAGE },				/* so does this one */
 };
 
+/* row K1 */
 START_TEST(a_size_that_makes_no_sense_is_refused_with_one_line)
 {
 	struct log_capture c;
@@ -76,6 +77,7 @@ START_TEST(a_size_that_makes_no_sense_is_refused_with_one_line)
 }
 END_TEST
 
+/* row K1 */
 START_TEST(more_than_the_address_space_holds_is_refused_without_a_leak)
 {
 	struct log_capture c;
@@ -125,6 +127,7 @@ static const struct {
 	{ 1ull << 63, 1, -1 },
 };
 
+/* row Q9 */
 START_TEST(a_range_has_a_pointer_only_if_all_of_it_is_ram)
 {
 	const uint8_t *p = guest_mem_ptr(mem, range[_i].gpa, range[_i].len);
@@ -230,6 +233,7 @@ START_TEST(transparent_huge_pages_are_ordinary_memory)
 END_TEST
 
 /* Without a reservation the guest's first access would end the monitor with SIGBUS. */
+/* row K1 */
 START_TEST(more_huge_pages_than_the_host_has_are_refused_at_once)
 {
 	struct log_capture c;

@@ -162,6 +162,7 @@ START_TEST(an_initrd_lies_page_aligned_at_the_top_of_ram)
 }
 END_TEST
 
+/* row L5 */
 START_TEST(an_initrd_stays_below_the_kernels_limit)
 {
 	bz_image_init(&img);
@@ -172,6 +173,7 @@ START_TEST(an_initrd_stays_below_the_kernels_limit)
 }
 END_TEST
 
+/* row L5 */
 START_TEST(an_initrd_that_just_fits_is_taken_and_one_byte_more_refused)
 {
 	bz_image_init(&img);
@@ -186,6 +188,7 @@ END_TEST
 
 static const uint32_t low_limits[] = { 0, 0xfff, 0xfffff, 0x100000, BZ_GPA, BZ_GPA + 0x3fff };
 
+/* row L5 */
 START_TEST(an_initrd_limit_below_the_kernels_end_is_refused)
 {
 	bz_image_init(&img);
@@ -196,6 +199,7 @@ START_TEST(an_initrd_limit_below_the_kernels_end_is_refused)
 }
 END_TEST
 
+/* row L5 */
 START_TEST(an_initrd_larger_than_ram_is_refused)
 {
 	with_initrd(MIB(4096));
@@ -204,6 +208,7 @@ START_TEST(an_initrd_larger_than_ram_is_refused)
 }
 END_TEST
 
+/* row L5 */
 START_TEST(an_empty_initrd_is_refused)
 {
 	cfg.initrd = "I";
@@ -213,6 +218,7 @@ START_TEST(an_empty_initrd_is_refused)
 }
 END_TEST
 
+/* row K4 */
 START_TEST(a_missing_file_is_refused)
 {
 	cfg.kernel = "/nonexistent/kernel";
@@ -229,6 +235,7 @@ static const struct {
 	{ "/proc/self/mem", "/proc/self/mem: empty file", -EINVAL },
 };
 
+/* row K4 */
 START_TEST(what_is_not_a_regular_file_is_refused)
 {
 	cfg.kernel = odd_files[_i].path;
@@ -236,6 +243,7 @@ START_TEST(what_is_not_a_regular_file_is_refused)
 }
 END_TEST
 
+/* row K4 */
 START_TEST(a_fifo_is_refused_and_does_not_block)
 {
 	char dir[] = "/tmp/loader-XXXXXX", path[64];
@@ -272,6 +280,7 @@ END_TEST
 
 static const size_t junk_lens[] = { 1, 3, 4, 16, 512, 1024, 4096 };
 
+/* row L2 */
 START_TEST(what_is_no_kernel_is_refused)
 {
 	memset(img.data, 'x', sizeof(img.data));
@@ -280,6 +289,7 @@ START_TEST(what_is_no_kernel_is_refused)
 }
 END_TEST
 
+/* row L5 */
 START_TEST(ram_too_small_for_the_kernel_is_refused)
 {
 	guest_mem_free(mem);

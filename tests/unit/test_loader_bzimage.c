@@ -101,6 +101,7 @@ static const struct {
 	{ FIELD(pref_address), UINT64_MAX - BZ_INIT_SIZE + 1, "no guest RAM" },
 };
 
+/* row L4 */
 START_TEST(a_bad_header_field_is_refused)
 {
 	memcpy((uint8_t *)bz_image_header(&img) + bad_fields[_i].off, &bad_fields[_i].val,
@@ -109,6 +110,7 @@ START_TEST(a_bad_header_field_is_refused)
 }
 END_TEST
 
+/* row L4 */
 START_TEST(a_file_cut_at_any_byte_is_refused)
 {
 	struct log_capture c;
@@ -127,6 +129,7 @@ START_TEST(a_file_cut_at_any_byte_is_refused)
 }
 END_TEST
 
+/* row L4 */
 START_TEST(four_setup_sectors_are_meant_by_zero)
 {
 	bz_image_header(&img)->setup_sects = 0;
@@ -144,6 +147,7 @@ START_TEST(bytes_behind_the_body_do_no_harm)
 }
 END_TEST
 
+/* row L4 */
 START_TEST(init_size_may_reach_the_end_of_ram)
 {
 	bz_image_header(&img)->init_size = MIB(16);
@@ -153,6 +157,7 @@ START_TEST(init_size_may_reach_the_end_of_ram)
 END_TEST
 
 /* One that cannot move is right where we put it: at its preferred address. */
+/* row L4 */
 START_TEST(a_kernel_that_is_not_relocatable_is_taken)
 {
 	bz_image_header(&img)->relocatable_kernel = 0;
@@ -161,6 +166,7 @@ START_TEST(a_kernel_that_is_not_relocatable_is_taken)
 }
 END_TEST
 
+/* row L4 */
 START_TEST(the_limit_of_a_huge_command_line_does_not_wrap)
 {
 	bz_image_header(&img)->cmdline_size = UINT32_MAX;
@@ -175,6 +181,7 @@ static uint32_t next_random(uint32_t *state)
 	return *state >> 8;
 }
 
+/* row L4 */
 START_TEST(spoilt_headers_never_harm)
 {
 	uint32_t seed = (uint32_t)_i * 91u + 7u;

@@ -147,6 +147,7 @@ static uint8_t *field(enum place place)
 	return place == EHDR ? img.data : (uint8_t *)elf_image_phdr(&img, place - PHDR0);
 }
 
+/* row L2 */
 START_TEST(a_bad_header_field_is_refused)
 {
 	memcpy(field(bad_fields[_i].place) + bad_fields[_i].off, &bad_fields[_i].val,
@@ -155,6 +156,7 @@ START_TEST(a_bad_header_field_is_refused)
 }
 END_TEST
 
+/* row L1 */
 START_TEST(a_file_cut_at_any_byte_is_refused)
 {
 	struct log_capture c;
@@ -175,6 +177,7 @@ START_TEST(a_file_cut_at_any_byte_is_refused)
 END_TEST
 
 /* There is RAM, but not on the map that the kernel is entered with. */
+/* row L2 */
 START_TEST(a_kernel_above_4_gib_is_refused)
 {
 	guest_mem_free(mem);
@@ -186,6 +189,7 @@ START_TEST(a_kernel_above_4_gib_is_refused)
 }
 END_TEST
 
+/* row L2 */
 START_TEST(no_segment_to_load_is_refused)
 {
 	elf_image_phdr(&img, 0)->p_type = PT_NULL;
@@ -194,6 +198,7 @@ START_TEST(no_segment_to_load_is_refused)
 }
 END_TEST
 
+/* row L2 */
 START_TEST(an_empty_segment_is_passed_over)
 {
 	Elf64_Phdr *p = elf_image_phdr(&img, 1);
@@ -204,6 +209,7 @@ START_TEST(an_empty_segment_is_passed_over)
 }
 END_TEST
 
+/* row L2 */
 START_TEST(segments_that_touch_are_taken)
 {
 	elf_image_phdr(&img, 1)->p_paddr = ELF_TEXT_GPA + 0x1000;
@@ -216,6 +222,7 @@ static const uint64_t bad_entries[] = {
 	0xffffffff81000000,
 };
 
+/* row L2 */
 START_TEST(a_64_bit_entry_outside_of_the_files_bytes_is_refused)
 {
 	elf_image_ehdr(&img)->e_entry = bad_entries[_i];
@@ -246,6 +253,7 @@ static const struct {
 	{ UINT32_MAX, "PVH entry outside" },
 };
 
+/* row L3 */
 START_TEST(a_pvh_entry_outside_of_the_files_bytes_is_refused)
 {
 	memcpy((uint8_t *)elf_image_pvh_note(&img) + 16, &bad_pvh[_i].entry, 8);
@@ -269,6 +277,7 @@ static const struct {
 	{ UINT32_MAX - 3, 0, "reaches beyond" },
 };
 
+/* row L3 */
 START_TEST(a_pvh_note_of_a_wrong_size_is_refused)
 {
 	elf_image_pvh_note(&img)->n_namesz = bad_notes[_i].namesz;
@@ -277,6 +286,7 @@ START_TEST(a_pvh_note_of_a_wrong_size_is_refused)
 }
 END_TEST
 
+/* row L3 */
 START_TEST(a_pvh_note_of_4_bytes_is_taken)
 {
 	static const uint32_t entry = ELF_ENTRY_PVH + 4;
@@ -288,6 +298,7 @@ START_TEST(a_pvh_note_of_4_bytes_is_taken)
 }
 END_TEST
 
+/* row L3 */
 START_TEST(two_pvh_notes_are_refused)
 {
 	static const uint64_t entry = ELF_ENTRY_PVH;
@@ -297,6 +308,7 @@ START_TEST(two_pvh_notes_are_refused)
 }
 END_TEST
 
+/* row L3 */
 START_TEST(two_notes_segments_are_both_read)
 {
 	*elf_image_phdr(&img, 1) = *elf_image_phdr(&img, 2);
@@ -309,6 +321,7 @@ static const struct {
 	const char *name;
 } other_notes[] = { { 17, "Xen" }, { 0, "Xen" }, { 18, "xen" }, { 18, "Xe\0" } };
 
+/* row L3 */
 START_TEST(a_note_of_another_kind_is_no_pvh_entry)
 {
 	Elf64_Nhdr *n = elf_image_pvh_note(&img);
@@ -321,6 +334,7 @@ START_TEST(a_note_of_another_kind_is_no_pvh_entry)
 END_TEST
 
 /* What is too short for a header is padding. */
+/* row L3 */
 START_TEST(notes_cut_inside_a_header_end_there)
 {
 	elf_image_phdr(&img, 2)->p_filesz = 24 + (uint64_t)_i;
@@ -329,6 +343,7 @@ START_TEST(notes_cut_inside_a_header_end_there)
 }
 END_TEST
 
+/* row L3 */
 START_TEST(notes_cut_behind_a_header_are_refused)
 {
 	elf_image_phdr(&img, 2)->p_filesz = 24 + (uint64_t)_i;
@@ -336,6 +351,7 @@ START_TEST(notes_cut_behind_a_header_are_refused)
 }
 END_TEST
 
+/* row L3 */
 START_TEST(notes_of_more_than_64_kib_are_refused)
 {
 	int fd = image_fd(img.data, img.len);
@@ -361,6 +377,7 @@ static uint32_t next_random(uint32_t *state)
 }
 
 /* Whatever a few spoilt bytes make of the headers: no crash, and not a byte in low memory. */
+/* rows L2, L3 */
 START_TEST(spoilt_headers_never_harm)
 {
 	uint32_t seed = (uint32_t)_i * 77u + 1u;

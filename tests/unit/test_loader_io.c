@@ -78,6 +78,7 @@ static void check_initrd(void)
 	ck_assert_mem_eq(guest_mem_ptr(mem, k.initrd.base, 10), "0123456789", 10);
 }
 
+/* row L7 */
 START_TEST(an_interrupted_read_is_repeated)
 {
 	unsigned int nr;
@@ -92,6 +93,7 @@ START_TEST(an_interrupted_read_is_repeated)
 }
 END_TEST
 
+/* row L7 */
 START_TEST(short_reads_are_continued)
 {
 	image_init(_i);
@@ -122,6 +124,7 @@ static void check_fault_anywhere(enum fault f, int err, const char *text)
 	}
 }
 
+/* row L7 */
 START_TEST(an_error_of_any_read_is_reported)
 {
 	image_init(_i);
@@ -129,6 +132,7 @@ START_TEST(an_error_of_any_read_is_reported)
 }
 END_TEST
 
+/* row L7 */
 START_TEST(a_file_that_shrinks_meanwhile_is_refused)
 {
 	image_init(_i);

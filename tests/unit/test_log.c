@@ -75,6 +75,7 @@ START_TEST(any_other_name_is_no_level)
 END_TEST
 
 /* C4: nothing that a guest or a file name says moves the cursor or forges a line. */
+/* row C4 */
 START_TEST(control_characters_become_question_marks)
 {
 	char text[32];
@@ -91,6 +92,7 @@ START_TEST(control_characters_become_question_marks)
 }
 END_TEST
 
+/* row C4 */
 START_TEST(an_escape_sequence_loses_its_escape)
 {
 	log_capture_begin(&cap);
@@ -193,6 +195,7 @@ START_TEST(a_guest_error_is_counted_and_named)
 END_TEST
 
 /* The bound of the catalogue: 4 KiB of log per object in 10 s, whatever the guest does. */
+/* rows T19, V3 */
 START_TEST(a_storm_of_guest_errors_stays_under_4_kib_of_log)
 {
 	struct guest_errors ge;
@@ -297,6 +300,7 @@ START_TEST(threads_share_one_limit)
 END_TEST
 
 /* H11 */
+/* row H11 */
 START_TEST(a_full_or_closed_stderr_is_survived)
 {
 	int fd = _i ? open("/dev/full", O_WRONLY | O_CLOEXEC) : -1;

@@ -135,6 +135,7 @@ START_TEST(two_devices_keep_each_others_routes)
 END_TEST
 
 /* M11 */
+/* row M11 */
 START_TEST(two_devices_may_have_the_same_message)
 {
 	msi_bench_enable(&b, &b.dev[0], 0x30);
@@ -181,6 +182,7 @@ END_TEST
 #define BIG 64u
 #define NR_BIG (NR_GSIS / BIG + 1)
 
+/* row M15 */
 START_TEST(gsis_run_out_and_come_back)
 {
 	static struct msi_device big[NR_BIG];
@@ -220,6 +222,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+/* row M5 */
 START_TEST(a_guest_that_reprograms_in_a_loop_causes_a_bounded_number_of_calls)
 {
 	uint64_t begin = now_ms(), spent;
@@ -240,6 +243,7 @@ START_TEST(a_guest_that_reprograms_in_a_loop_causes_a_bounded_number_of_calls)
 }
 END_TEST
 
+/* row M5 */
 START_TEST(a_postponed_round_comes_by_itself)
 {
 	for (uint32_t i = 0; i <= BURST + 4; i++) {
@@ -272,6 +276,7 @@ static void want_more(void *owner, int result)
 	msi_commit(d);
 }
 
+/* row M5 */
 START_TEST(a_device_that_reprograms_in_a_loop_does_not_starve_another_one)
 {
 	b.dev[0].sink->settled = want_more;
@@ -300,6 +305,7 @@ START_TEST(releasing_twice_is_releasing_once)
 }
 END_TEST
 
+/* row M10 */
 START_TEST(a_release_and_the_same_messages_again_settle)
 {
 	msi_bench_enable(&b, &b.dev[0], 0x30);

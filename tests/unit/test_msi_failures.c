@@ -25,6 +25,7 @@ static void teardown(void)
 }
 
 /* M13 and M2: a route that KVM refuses fails its own device only. */
+/* row M13 */
 START_TEST(a_refused_route_is_reported_to_its_device_with_one_line)
 {
 	msi_set_all(&b.dev[0], 0x30);
@@ -36,6 +37,7 @@ START_TEST(a_refused_route_is_reported_to_its_device_with_one_line)
 }
 END_TEST
 
+/* row M13 */
 START_TEST(a_refused_route_poisons_no_other_device)
 {
 	msi_set_all(&b.dev[0], 0x30);
@@ -46,6 +48,7 @@ START_TEST(a_refused_route_poisons_no_other_device)
 }
 END_TEST
 
+/* row M13 */
 START_TEST(a_refused_change_leaves_the_old_routes_in_force)
 {
 	msi_bench_enable(&b, &b.dev[0], 0x30);
@@ -58,6 +61,7 @@ START_TEST(a_refused_change_leaves_the_old_routes_in_force)
 }
 END_TEST
 
+/* row M13 */
 START_TEST(a_device_that_was_refused_works_after_its_release)
 {
 	msi_bench_enable(&b, &b.dev[0], 0x30);
@@ -72,6 +76,7 @@ START_TEST(a_device_that_was_refused_works_after_its_release)
 }
 END_TEST
 
+/* row M13 */
 START_TEST(a_host_short_of_memory_fails_the_device_not_the_monitor)
 {
 	b.fake.routing_result = -ENOMEM;
@@ -86,6 +91,7 @@ START_TEST(a_host_short_of_memory_fails_the_device_not_the_monitor)
 END_TEST
 
 /* _i: so many irqfds can be bound. */
+/* row M13 */
 START_TEST(an_irqfd_that_cannot_be_bound_fails_the_device)
 {
 	b.fake.bind_result = -ENOMEM;
@@ -118,6 +124,7 @@ static void reprogram_now(void *arg)
 	msi_commit(arg);
 }
 
+/* row M10 */
 START_TEST(a_release_during_a_round_is_not_lost)
 {
 	b.fake.on_routing = release_now;
@@ -187,6 +194,7 @@ START_TEST(a_vector_dropped_in_a_refused_round_gets_a_route_again)
 END_TEST
 
 /* H4 */
+/* row H4 */
 START_TEST(a_sink_that_runs_out_of_descriptors_leaves_none_behind)
 {
 	int first = open("/dev/null", O_RDONLY | O_CLOEXEC), next;

@@ -202,6 +202,7 @@ static void check_all_work(void)
 	ck_assert_uint_eq(fake.nr_violations, 0);
 }
 
+/* row M5 */
 START_TEST(devices_programmed_at_random_by_many_threads_leave_the_books_right)
 {
 	pthread_t t[NR_DEVICES];
@@ -223,6 +224,7 @@ START_TEST(devices_programmed_at_random_by_many_threads_leave_the_books_right)
 END_TEST
 
 /* A state machine is not reset under a running queue thread, so no resets and no disables here. */
+/* rows M7, M8 */
 START_TEST(a_queue_signals_while_its_vector_is_reprogrammed_and_masked)
 {
 	pthread_t t;

@@ -78,6 +78,7 @@ static const struct {
 	{ 255, 255, 20, { 0 }, VIRTIO_NET_ERR },
 };
 
+/* row N9 */
 START_TEST(control_commands_are_checked)
 {
 	uint8_t cmd[22] = { commands[_i].class, commands[_i].cmd };
@@ -87,6 +88,7 @@ START_TEST(control_commands_are_checked)
 }
 END_TEST
 
+/* row N9 */
 START_TEST(a_command_whose_feature_was_not_negotiated_is_refused)
 {
 	uint8_t cmd[22] = { commands[_i].class, commands[_i].cmd };
@@ -97,6 +99,7 @@ START_TEST(a_command_whose_feature_was_not_negotiated_is_refused)
 }
 END_TEST
 
+/* row N9 */
 START_TEST(a_command_that_the_host_cannot_carry_out_is_an_error)
 {
 	uint8_t cmd[4] = { VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, 2 };
@@ -106,6 +109,7 @@ START_TEST(a_command_that_the_host_cannot_carry_out_is_an_error)
 }
 END_TEST
 
+/* row N9 */
 START_TEST(half_a_header_is_refused)
 {
 	uint8_t cmd[2] = { 0 };

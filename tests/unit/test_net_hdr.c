@@ -39,6 +39,7 @@ static const struct {
 	{ ~0ull, 100, { .flags = 1, .gso_type = 0xff, .gso_size = 10 }, -EINVAL },
 };
 
+/* row N3 */
 START_TEST(headers_are_checked)
 {
 	struct virtio_net_hdr_v1 hdr = hdrs[_i].hdr;
@@ -48,6 +49,7 @@ START_TEST(headers_are_checked)
 }
 END_TEST
 
+/* row N3 */
 START_TEST(bits_that_a_device_ignores_do_not_reach_the_host)
 {
 	struct virtio_net_hdr_v1 hdr = { .flags = 0xfe, .gso_size = 7, .num_buffers = 9 };

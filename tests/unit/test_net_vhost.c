@@ -251,6 +251,7 @@ START_TEST(many_stops_and_starts_with_traffic_work)
 }
 END_TEST
 
+/* row T13 */
 START_TEST(no_byte_lands_after_stop)
 {
 	struct vdriver *d = fake_driver(ft, RX);
@@ -270,6 +271,7 @@ START_TEST(no_byte_lands_after_stop)
 }
 END_TEST
 
+/* row N11 */
 START_TEST(a_broken_ring_asks_for_a_reset)
 {
 	struct vdriver *d = fake_driver(ft, TX);

@@ -135,6 +135,7 @@ START_TEST(names_that_no_interface_can_have_are_refused)
 }
 END_TEST
 
+/* row N8 */
 START_TEST(the_link_follows_the_interface)
 {
 	struct pollfd p;

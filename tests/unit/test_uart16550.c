@@ -129,6 +129,7 @@ START_TEST(the_descriptor_given_stays_blocking)
 }
 END_TEST
 
+/* rows C2, C5 */
 START_TEST(a_reader_that_stopped_costs_bytes_but_never_blocks)
 {
 	enum { N = 300000 };
@@ -148,6 +149,7 @@ START_TEST(a_reader_that_stopped_costs_bytes_but_never_blocks)
 }
 END_TEST
 
+/* row C2 */
 START_TEST(output_goes_on_when_the_reader_comes_back)
 {
 	char buf[65536];
@@ -164,6 +166,7 @@ START_TEST(output_goes_on_when_the_reader_comes_back)
 }
 END_TEST
 
+/* row C2 */
 START_TEST(a_closed_reader_is_survived)
 {
 	struct uart16550_stats s;
@@ -176,6 +179,7 @@ START_TEST(a_closed_reader_is_survived)
 }
 END_TEST
 
+/* row C2 */
 START_TEST(a_full_device_is_survived)
 {
 	struct uart16550_stats s;
@@ -190,6 +194,7 @@ START_TEST(a_full_device_is_survived)
 }
 END_TEST
 
+/* row C2 */
 START_TEST(a_socket_that_is_full_does_not_block)
 {
 	int fd[2];
@@ -232,6 +237,7 @@ START_TEST(received_bytes_are_read_in_order)
 }
 END_TEST
 
+/* row C1 */
 START_TEST(a_guest_that_does_not_read_stops_the_host)
 {
 	uint8_t buf[UART16550_RX_BACKLOG + 100];
@@ -374,6 +380,7 @@ START_TEST(loopback_connects_outputs_to_inputs)
 }
 END_TEST
 
+/* row C3 */
 START_TEST(loopback_returns_bytes_and_sends_none)
 {
 	out(UART_FCR, UART_FCR_ENABLE_FIFO);
@@ -387,6 +394,7 @@ START_TEST(loopback_returns_bytes_and_sends_none)
 }
 END_TEST
 
+/* row C3 */
 START_TEST(too_many_looped_bytes_are_an_overrun_that_reading_lsr_clears)
 {
 	out(UART_FCR, UART_FCR_ENABLE_FIFO);
@@ -409,6 +417,7 @@ END_TEST
 
 static const uint32_t wide[] = { 2, 4, 8 };
 
+/* row C3 */
 START_TEST(wide_accesses_read_ones_and_write_nothing)
 {
 	uint8_t val[8] = { 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x' };
@@ -422,6 +431,7 @@ START_TEST(wide_accesses_read_ones_and_write_nothing)
 }
 END_TEST
 
+/* row C3 */
 START_TEST(all_registers_take_all_values)
 {
 	for (unsigned int pass = 0; pass < 4; pass++) {

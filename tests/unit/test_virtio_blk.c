@@ -160,6 +160,7 @@ START_TEST(a_write_lands_in_the_image)
 }
 END_TEST
 
+/* row B4 */
 START_TEST(a_write_past_the_end_leaves_the_size_alone)
 {
 	struct request r = add(0, VIRTIO_BLK_T_OUT, SECTORS - 1, 1024);
@@ -190,6 +191,7 @@ START_TEST(get_id_answers_the_serial_padded_with_nul)
 }
 END_TEST
 
+/* row B5 */
 START_TEST(an_unknown_type_is_unsupported)
 {
 	struct request r = add(0, 0x777, 0, 512);
@@ -306,6 +308,7 @@ START_TEST(a_masked_queue_gets_no_signal)
 }
 END_TEST
 
+/* row Q3 */
 START_TEST(a_broken_ring_asks_for_a_reset_and_stops_that_queue_only)
 {
 	struct vdriver *d = fake_driver(ft, 0);
@@ -320,6 +323,7 @@ START_TEST(a_broken_ring_asks_for_a_reset_and_stops_that_queue_only)
 }
 END_TEST
 
+/* row B2 */
 START_TEST(a_request_without_status_byte_asks_for_a_reset)
 {
 	struct vdriver *d = fake_driver(ft, 0);
@@ -362,6 +366,7 @@ START_TEST(stop_answers_what_was_made_available_before)
 }
 END_TEST
 
+/* row B10 */
 START_TEST(a_thousand_stops_and_starts_with_requests_in_flight_work)
 {
 	for (int i = 0; i < 1000; i++) {
@@ -435,6 +440,7 @@ START_TEST(only_the_cache_mode_of_the_configuration_can_be_written)
 }
 END_TEST
 
+/* row B11 */
 START_TEST(a_reset_restores_the_cache_mode)
 {
 	dev->ops->write_config(dev, offsetof(struct virtio_blk_config, wce), "", 1);

@@ -111,6 +111,7 @@ static void run_recorded(uint64_t features, uint32_t type)
 #define FLUSH_BIT (1ull << VIRTIO_BLK_F_FLUSH)
 #define WCE_BIT (1ull << VIRTIO_BLK_F_CONFIG_WCE)
 
+/* rows D1, D5 */
 START_TEST(a_writeback_disk_leaves_writes_to_the_next_flush)
 {
 	create_recorded(VIRTIO_BLK_WRITEBACK, false);
@@ -122,6 +123,7 @@ START_TEST(a_writeback_disk_leaves_writes_to_the_next_flush)
 }
 END_TEST
 
+/* row D5 */
 START_TEST(without_the_flush_feature_writes_are_stable_when_they_complete)
 {
 	create_recorded(VIRTIO_BLK_WRITEBACK, false);
@@ -131,6 +133,7 @@ START_TEST(without_the_flush_feature_writes_are_stable_when_they_complete)
 }
 END_TEST
 
+/* row D5 */
 START_TEST(a_writethrough_disk_offers_no_flush_and_writes_are_stable)
 {
 	create_recorded(VIRTIO_BLK_WRITETHROUGH, false);
@@ -142,6 +145,7 @@ START_TEST(a_writethrough_disk_offers_no_flush_and_writes_are_stable)
 }
 END_TEST
 
+/* row D5 */
 START_TEST(an_unsafe_disk_ignores_flushes)
 {
 	create_recorded(VIRTIO_BLK_UNSAFE, false);
@@ -153,6 +157,7 @@ START_TEST(an_unsafe_disk_ignores_flushes)
 }
 END_TEST
 
+/* rows D5, B11 */
 START_TEST(switching_the_cache_off_flushes_and_makes_later_writes_stable)
 {
 	create_recorded(VIRTIO_BLK_WRITEBACK, false);
@@ -165,6 +170,7 @@ START_TEST(switching_the_cache_off_flushes_and_makes_later_writes_stable)
 }
 END_TEST
 
+/* row B6 */
 START_TEST(a_read_only_disk_refuses_writes_before_the_backend)
 {
 	create_recorded(VIRTIO_BLK_WRITEBACK, true);
@@ -176,6 +182,7 @@ START_TEST(a_read_only_disk_refuses_writes_before_the_backend)
 }
 END_TEST
 
+/* row H1 */
 START_TEST(an_error_of_the_host_is_an_io_error_and_the_next_request_works)
 {
 	create_recorded(VIRTIO_BLK_WRITEBACK, false);
@@ -194,6 +201,7 @@ static const struct {
 	uint16_t queues, size;
 } bad_numbers[] = { { 0, 64 }, { 65, 64 }, { 1, 0 }, { 1, 2 }, { 1, 48 }, { 1, 32769 } };
 
+/* row K2 */
 START_TEST(numbers_outside_their_range_are_refused)
 {
 	memset(&recorder, 0, sizeof(recorder));

@@ -93,6 +93,7 @@ END_TEST
 
 static const uint16_t bad_pairs[] = { 0, 3, 0x8000, 65535 };
 
+/* row N9 */
 START_TEST(a_number_of_pairs_out_of_range_is_refused)
 {
 	ck_assert_uint_eq(control(4, VIRTIO_NET_CTRL_MQ, 0, &bad_pairs[_i], 2), VIRTIO_NET_ERR);
@@ -108,6 +109,7 @@ START_TEST(without_mq_the_control_queue_is_number_two)
 }
 END_TEST
 
+/* row N6 */
 START_TEST(the_driver_can_change_the_mac_until_reset)
 {
 	uint8_t mac[6] = { 2, 3, 4, 5, 6, 7 }, got[6];
@@ -133,6 +135,7 @@ START_TEST(the_driver_can_change_offloads_within_what_it_took)
 }
 END_TEST
 
+/* row N9 */
 START_TEST(a_command_longer_than_any_is_refused)
 {
 	static uint8_t zeroes[NET_CTRL_MAX_LEN];
@@ -141,6 +144,7 @@ START_TEST(a_command_longer_than_any_is_refused)
 }
 END_TEST
 
+/* row N9 */
 START_TEST(a_command_without_room_for_the_answer_asks_for_a_reset)
 {
 	struct vdriver *d = fake_driver(f->ft, 2);
@@ -167,6 +171,7 @@ static void wait_config_change(unsigned int nr)
 	ck_assert_uint_eq(fake_nr_config_changes(f->ft), nr);
 }
 
+/* row N8 */
 START_TEST(the_driver_sees_the_link_go_down_and_up)
 {
 	ck_assert_uint_eq(link_status(), VIRTIO_NET_S_LINK_UP);
@@ -182,6 +187,7 @@ START_TEST(the_driver_sees_the_link_go_down_and_up)
 }
 END_TEST
 
+/* row N8 */
 START_TEST(a_backend_that_goes_away_is_a_link_that_is_down)
 {
 	uint64_t before;

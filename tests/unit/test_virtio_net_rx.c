@@ -65,6 +65,7 @@ START_TEST(a_frame_that_waits_is_taken_when_the_driver_adds_a_buffer)
 }
 END_TEST
 
+/* row N4 */
 START_TEST(a_frame_without_buffers_does_not_keep_the_thread_busy)
 {
 	uint64_t before;
@@ -129,6 +130,7 @@ START_TEST(a_64_kib_frame_arrives_whole)
 }
 END_TEST
 
+/* row N5 */
 START_TEST(a_frame_longer_than_all_buffers_waits_for_more_of_them)
 {
 	uint16_t head;
@@ -149,6 +151,7 @@ START_TEST(a_frame_longer_than_all_buffers_waits_for_more_of_them)
 }
 END_TEST
 
+/* row N5 */
 START_TEST(a_frame_that_no_ring_can_hold_is_dropped_and_the_next_one_arrives)
 {
 	gpa_t first = 0;
@@ -181,6 +184,7 @@ START_TEST(without_merging_a_frame_has_one_chain_to_itself)
 }
 END_TEST
 
+/* row N4 */
 START_TEST(without_merging_a_frame_too_long_for_its_chain_is_dropped)
 {
 	gpa_t gpa = net_add_rx(f, NET_RX, 300);
@@ -194,6 +198,7 @@ START_TEST(without_merging_a_frame_too_long_for_its_chain_is_dropped)
 }
 END_TEST
 
+/* row N4 */
 START_TEST(a_receive_buffer_shorter_than_a_header_asks_for_a_reset)
 {
 	net_add_rx(f, NET_RX, 11);
@@ -203,6 +208,7 @@ START_TEST(a_receive_buffer_shorter_than_a_header_asks_for_a_reset)
 }
 END_TEST
 
+/* row N4 */
 START_TEST(a_readable_receive_buffer_asks_for_a_reset)
 {
 	struct vdriver *d = fake_driver(f->ft, NET_RX);

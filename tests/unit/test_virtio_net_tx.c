@@ -46,6 +46,7 @@ START_TEST(a_frame_of_the_guest_reaches_the_host)
 }
 END_TEST
 
+/* row N1 */
 START_TEST(header_and_frame_may_be_cut_anywhere)	/* at byte _i */
 {
 	struct vdriver *d = fake_driver(f->ft, NET_TX);
@@ -76,6 +77,7 @@ END_TEST
 
 static const uint32_t bad_frames[] = { 0, 1, 13, NET_MAX_FRAME + 1, 65000 + 1000 };
 
+/* rows N1, N2 */
 START_TEST(frames_too_short_or_too_long_are_dropped_and_completed)
 {
 	uint16_t head = net_add_tx(f, NET_TX, &plain, bad_frames[_i], 1);
@@ -89,6 +91,7 @@ START_TEST(frames_too_short_or_too_long_are_dropped_and_completed)
 }
 END_TEST
 
+/* row Q12 */
 START_TEST(a_frame_with_a_writable_buffer_is_dropped)
 {
 	struct vdriver *d = fake_driver(f->ft, NET_TX);
@@ -102,6 +105,7 @@ START_TEST(a_frame_with_a_writable_buffer_is_dropped)
 }
 END_TEST
 
+/* row N7 */
 START_TEST(a_host_that_takes_nothing_costs_frames_but_does_not_block)
 {
 	uint64_t dropped;
@@ -131,6 +135,7 @@ START_TEST(stop_sends_what_was_made_available_before)
 }
 END_TEST
 
+/* row Q3 */
 START_TEST(a_broken_transmit_ring_asks_for_a_reset_and_receiving_goes_on)
 {
 	struct vdriver *d = fake_driver(f->ft, NET_TX);

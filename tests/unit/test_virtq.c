@@ -110,6 +110,7 @@ static const struct {
 	{ 0x1000, 0x2000, UINT64_MAX - 3, -EINVAL },
 };
 
+/* row Q1 */
 START_TEST(rings_must_lie_aligned_in_ram)
 {
 	struct virtq_cfg cfg = { .desc = place[_i].desc, .avail = place[_i].avail,
@@ -132,6 +133,7 @@ static const struct {
 	{ 0x80000000, -EINVAL },
 };
 
+/* row T5 */
 START_TEST(the_size_must_be_a_power_of_two_within_the_maximum)
 {
 	struct virtq_cfg cfg = { .desc = 0x1000, .avail = 0x8000, .used = 0xa000,
@@ -143,6 +145,7 @@ START_TEST(the_size_must_be_a_power_of_two_within_the_maximum)
 END_TEST
 
 /* Q2: the guest only hurts itself. */
+/* row Q2 */
 START_TEST(overlapping_rings_are_accepted_and_stay_inside_ram)
 {
 	struct virtq_cfg cfg = { .desc = BASE, .avail = BASE, .used = BASE, .size = SIZE };
@@ -184,6 +187,7 @@ END_TEST
 /* Q3 */
 static const uint16_t no_head[] = { SIZE, SIZE + 1, 0x100, 0x8000, 0xffff };
 
+/* row Q3 */
 START_TEST(a_head_beyond_the_table_breaks_the_queue)
 {
 	d.avail[2] = no_head[_i];
@@ -201,6 +205,7 @@ static const struct {
 	{ 40000, -EPROTO }, { 0x8000, -EPROTO }, { 0xffff, -EPROTO },
 };
 
+/* row Q7 */
 START_TEST(the_available_index_may_not_run_ahead_by_more_than_the_size)
 {
 	set_avail_idx(jump[_i].idx);
@@ -208,6 +213,7 @@ START_TEST(the_available_index_may_not_run_ahead_by_more_than_the_size)
 }
 END_TEST
 
+/* row Q7 */
 START_TEST(an_index_that_goes_back_breaks_the_queue)
 {
 	offer();
@@ -220,6 +226,7 @@ START_TEST(an_index_that_goes_back_breaks_the_queue)
 END_TEST
 
 /* Q7: a second vCPU that moves the index forever gives us at most size chains. */
+/* row Q7 */
 START_TEST(one_drain_takes_at_most_size_chains_however_the_index_runs)
 {
 	unsigned int taken = 0;
@@ -259,6 +266,7 @@ START_TEST(a_broken_queue_works_again_once_it_is_started_anew)
 END_TEST
 
 /* Q8, CVE-2026-45782 of another monitor */
+/* row Q8 */
 START_TEST(a_head_in_flight_is_not_taken_again)
 {
 	uint16_t head = offer();
@@ -347,6 +355,7 @@ START_TEST(publishing_nothing_asks_for_no_interrupt)
 END_TEST
 
 /* Q15 */
+/* row Q15 */
 START_TEST(the_used_index_is_never_read_back)
 {
 	uint16_t garbage = 999;
@@ -400,6 +409,7 @@ START_TEST(no_interrupt_suppresses_without_event_idx)
 END_TEST
 
 /* Q16: with EVENT_IDX the flag means nothing (virtio 1.2, 2.7.7.2). */
+/* row Q16 */
 START_TEST(no_interrupt_means_nothing_with_event_idx)
 {
 	d.avail[0] = VRING_AVAIL_F_NO_INTERRUPT;
@@ -418,6 +428,7 @@ static bool event_was_passed(uint16_t old, uint16_t new, uint16_t event)
 }
 
 /* Q16: 2^17 completions in batches of 1..8, the event index anywhere. */
+/* row Q16 */
 START_TEST(an_interrupt_is_wanted_exactly_when_the_event_index_is_passed)
 {
 	uint32_t done = 0, random = 12345 + (uint32_t)_i;

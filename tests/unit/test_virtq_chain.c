@@ -96,6 +96,7 @@ START_TEST(readable_buffers_come_first_and_writable_ones_behind)
 END_TEST
 
 /* Q12 */
+/* row Q12 */
 START_TEST(a_readable_buffer_behind_a_writable_one_breaks_the_queue)
 {
 	desc(0, 0x100, 16, F_NEXT | F_WRITE, 1);
@@ -104,6 +105,7 @@ START_TEST(a_readable_buffer_behind_a_writable_one_breaks_the_queue)
 }
 END_TEST
 
+/* row Q12 */
 START_TEST(a_chain_may_be_all_readable)
 {
 	desc(0, 0x100, 16, F_NEXT, 1);
@@ -113,6 +115,7 @@ START_TEST(a_chain_may_be_all_readable)
 }
 END_TEST
 
+/* row Q12 */
 START_TEST(a_chain_may_be_all_writable)
 {
 	desc(0, 0x100, 16, F_NEXT | F_WRITE, 1);
@@ -123,6 +126,7 @@ START_TEST(a_chain_may_be_all_writable)
 END_TEST
 
 /* Q4 */
+/* row Q4 */
 START_TEST(a_chain_as_long_as_the_queue_is_taken)
 {
 	for (unsigned int i = 0; i < SIZE; i++)
@@ -133,6 +137,7 @@ START_TEST(a_chain_as_long_as_the_queue_is_taken)
 END_TEST
 
 /* _i: where the last descriptor leads back to. Buffers of no length do not end it either. */
+/* row Q4 */
 START_TEST(a_loop_breaks_the_queue)
 {
 	uint32_t len = (uint32_t)_i % 2 ? 16 : 0;
@@ -143,6 +148,7 @@ START_TEST(a_loop_breaks_the_queue)
 }
 END_TEST
 
+/* row Q4 */
 START_TEST(a_descriptor_that_names_itself_breaks_the_queue)
 {
 	desc(0, 0x100, (uint32_t)_i, F_NEXT, 0);
@@ -153,6 +159,7 @@ END_TEST
 /* Q5 */
 static const uint16_t no_next[] = { SIZE, SIZE + 1, 0x7fff, 0x8000, 0xffff };
 
+/* row Q5 */
 START_TEST(a_next_beyond_the_table_breaks_the_queue)
 {
 	desc(0, 0x100, 16, F_NEXT, no_next[_i]);
@@ -186,6 +193,7 @@ static const struct {
 	{ 1ull << 63, 16, -EPROTO },
 };
 
+/* rows Q9, Q11 */
 START_TEST(a_buffer_must_be_ram)
 {
 	desc(0, buffer[_i].addr, buffer[_i].len, 0, 0);
@@ -193,6 +201,7 @@ START_TEST(a_buffer_must_be_ram)
 }
 END_TEST
 
+/* row Q9 */
 START_TEST(a_writable_buffer_must_be_ram_too)
 {
 	desc(0, buffer[_i].addr, buffer[_i].len, F_WRITE, 0);
@@ -200,6 +209,7 @@ START_TEST(a_writable_buffer_must_be_ram_too)
 }
 END_TEST
 
+/* row Q11 */
 START_TEST(the_rings_themselves_may_be_a_buffer)
 {
 	static const uint64_t off[] = { 0, 16 * SIZE, 16 * SIZE + 6 + 2 * SIZE };
@@ -214,6 +224,7 @@ START_TEST(the_rings_themselves_may_be_a_buffer)
 END_TEST
 
 /* Q13. _i: which of three descriptors has no length; 3: all of them. */
+/* row Q13 */
 START_TEST(a_buffer_of_no_length_is_left_out)
 {
 	for (unsigned int i = 0; i < 3; i++)
@@ -317,6 +328,7 @@ static const struct {
 	{ UINT64_MAX - 15, 32, F_INDIRECT, -EPROTO },
 };
 
+/* row Q6 */
 START_TEST(an_indirect_table_must_be_whole_entries_in_ram)
 {
 	put(table_at(TABLE), 0, 0x100, 16, 0, 0);
@@ -325,6 +337,7 @@ START_TEST(an_indirect_table_must_be_whole_entries_in_ram)
 }
 END_TEST
 
+/* row Q6 */
 START_TEST(a_table_inside_a_table_breaks_the_queue)
 {
 	put(table_at(TABLE + 0x1000), 0, 0x100, 16, 0, 0);
@@ -334,6 +347,7 @@ START_TEST(a_table_inside_a_table_breaks_the_queue)
 }
 END_TEST
 
+/* rows Q4, Q6 */
 START_TEST(a_table_that_names_itself_breaks_the_queue)
 {
 	put(table_at(TABLE), 0, TABLE, 16, F_INDIRECT, 0);
@@ -342,6 +356,7 @@ START_TEST(a_table_that_names_itself_breaks_the_queue)
 }
 END_TEST
 
+/* row Q4 */
 START_TEST(a_loop_inside_a_table_breaks_the_queue)
 {
 	indirect(TABLE, 4);
@@ -351,6 +366,7 @@ START_TEST(a_loop_inside_a_table_breaks_the_queue)
 END_TEST
 
 /* An index that would be fine in the queue's own table. */
+/* row Q5 */
 START_TEST(a_next_beyond_the_indirect_table_breaks_the_queue)
 {
 	indirect(TABLE, 2);
@@ -360,6 +376,7 @@ START_TEST(a_next_beyond_the_indirect_table_breaks_the_queue)
 }
 END_TEST
 
+/* row Q11 */
 START_TEST(the_queues_own_table_may_be_the_indirect_one)
 {
 	desc(0, BASE + 16, 16, F_INDIRECT, 0);
@@ -372,6 +389,7 @@ START_TEST(the_queues_own_table_may_be_the_indirect_one)
 }
 END_TEST
 
+/* row Q6 */
 START_TEST(indirect_needs_to_be_negotiated)
 {
 	indirect(TABLE, 1);
@@ -389,6 +407,7 @@ START_TEST(unknown_flags_are_ignored)
 END_TEST
 
 /* Q9: needs more RAM than 4 GiB can count; none of it is ever touched. */
+/* row Q9 */
 START_TEST(more_than_4_gib_in_one_direction_break_the_queue)
 {
 	struct guest_mem *big;

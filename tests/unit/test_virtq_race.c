@@ -252,6 +252,7 @@ static void lay_out(struct attack *at, bool in_table)
 	at->victim = in_table ? table : d.desc;
 }
 
+/* row Q14 */
 START_TEST(a_descriptor_rewritten_as_it_is_read_stays_inside_ram)
 {
 	struct attack at = { .a = attack[_i].a, .b = attack[_i].b };
@@ -296,6 +297,7 @@ static void *scribble(void *arg)
 }
 
 /* Q15: everything the guest can write about the queue changes all the time. */
+/* rows Q14, Q15 */
 START_TEST(rings_scribbled_over_at_random_neither_hang_nor_escape)
 {
 	struct virtq_chain c;
@@ -325,6 +327,7 @@ END_TEST
  * Q18: the indices wrap 3 times. _i: log2 of the size, up to the largest there
  * is. The driver is spelt out, since vdriver's rings are smaller.
  */
+/* row Q18 */
 START_TEST(every_size_is_byte_exact_across_the_wrap_of_the_indices)
 {
 	uint32_t n = 1u << _i, total = 3 * 65536 + 5, batch = n < 64 ? n : n / 2 + 1;

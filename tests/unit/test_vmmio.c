@@ -111,6 +111,7 @@ static bool is_readable(uint32_t off)
 }
 
 /* T3: write-only and unknown registers. */
+/* row T3 */
 START_TEST(every_other_register_reads_zero_and_is_counted)
 {
 	uint64_t errors = 0;
@@ -130,6 +131,7 @@ static bool is_msi(uint64_t off)
 }
 
 /* T1, T2: every offset with every width but an aligned 4. */
+/* row T1 */
 START_TEST(a_read_of_another_width_or_alignment_gives_zero)
 {
 	for (uint64_t off = 0; off < 0x100; off++) {
@@ -143,6 +145,7 @@ START_TEST(a_read_of_another_width_or_alignment_gives_zero)
 }
 END_TEST
 
+/* row T1 */
 START_TEST(a_write_of_another_width_or_alignment_does_nothing)
 {
 	struct snapshot before = snapshot();
@@ -171,6 +174,7 @@ static const uint32_t read_only[] = {
 	0x018, 0x01c, 0x028, 0x02c, 0x03c, 0x040, 0x048, 0x04c, 0x054, 0x068, 0x0d0, 0x0f8,
 };
 
+/* rows T3, T18 */
 START_TEST(writing_a_read_only_or_unknown_register_does_nothing)
 {
 	struct snapshot before;
@@ -186,6 +190,7 @@ START_TEST(writing_a_read_only_or_unknown_register_does_nothing)
 END_TEST
 
 /* T2, T3: through a bus, as a vCPU comes. */
+/* row T3 */
 START_TEST(the_window_ends_where_it_ends)
 {
 	static const struct {
@@ -219,6 +224,7 @@ START_TEST(the_window_ends_where_it_ends)
 END_TEST
 
 /* T1..T3 at random, whatever state it leads to: nothing falls over. */
+/* row T2 */
 START_TEST(random_accesses_all_over_the_window_are_survived)
 {
 	uint64_t r = 88172645463325252ull + (uint64_t)_i;
@@ -250,6 +256,7 @@ END_TEST
 /* T4 */
 static const uint32_t no_queue[] = { FAKE_DEV_QUEUES, 0xff, 0xffff, 0x10000, 0xffffffff };
 
+/* row T4 */
 START_TEST(a_queue_that_is_not_there_has_no_size)
 {
 	reg_write(&b, VIRTIO_MMIO_QUEUE_SEL, no_queue[_i]);
@@ -258,6 +265,7 @@ START_TEST(a_queue_that_is_not_there_has_no_size)
 }
 END_TEST
 
+/* row T4 */
 START_TEST(writes_to_a_queue_that_is_not_there_do_nothing)
 {
 	uint64_t errors;
@@ -277,6 +285,7 @@ START_TEST(writes_to_a_queue_that_is_not_there_do_nothing)
 }
 END_TEST
 
+/* row T10 */
 START_TEST(features_come_in_two_words_and_no_more)
 {
 	uint32_t word[] = { (uint32_t)FAKE_DEV_FEATURES,
@@ -313,6 +322,7 @@ static const struct {
 	{ 0x1eff, 1, 0 },		/* the window's last byte */
 };
 
+/* row T16 */
 START_TEST(configuration_reads_stop_at_its_end)
 {
 	ck_assert_uint_eq(bench_read(&b, VIRTIO_MMIO_CONFIG + config[_i].off, config[_i].len),
@@ -320,6 +330,7 @@ START_TEST(configuration_reads_stop_at_its_end)
 }
 END_TEST
 
+/* row T16 */
 START_TEST(configuration_writes_stop_at_its_end)
 {
 	bench_write(&b, VIRTIO_MMIO_CONFIG + config[_i].off, config[_i].len, 0);
@@ -327,6 +338,7 @@ START_TEST(configuration_writes_stop_at_its_end)
 }
 END_TEST
 
+/* row T16 */
 START_TEST(a_device_without_configuration_reads_zero)
 {
 	b.dev.dev.config_len = 0;
@@ -337,6 +349,7 @@ START_TEST(a_device_without_configuration_reads_zero)
 }
 END_TEST
 
+/* row T16 */
 START_TEST(a_write_to_a_read_only_configuration_is_counted)
 {
 	struct virtio_dev_ops ops = *b.dev.dev.ops;
@@ -351,6 +364,7 @@ START_TEST(a_write_to_a_read_only_configuration_is_counted)
 END_TEST
 
 /* T17 */
+/* row T17 */
 START_TEST(each_configuration_change_has_its_own_generation)
 {
 	bench_to_driver_ok(&b);
@@ -385,6 +399,7 @@ START_TEST(a_doorbell_kicks_its_queue_with_any_width_and_value)
 }
 END_TEST
 
+/* row T14 */
 START_TEST(a_notification_of_no_queue_is_counted)
 {
 	static const uint32_t q[] = { FAKE_DEV_QUEUES, 64, 0xffff, 0x10000, 0xffffffff };
@@ -399,6 +414,7 @@ START_TEST(a_notification_of_no_queue_is_counted)
 }
 END_TEST
 
+/* row T14 */
 START_TEST(a_kick_before_driver_ok_waits_for_the_device)
 {
 	bench_to_features_ok(&b);
@@ -411,6 +427,7 @@ START_TEST(a_kick_before_driver_ok_waits_for_the_device)
 }
 END_TEST
 
+/* row T14 */
 START_TEST(a_million_kicks_block_nobody)
 {
 	struct vmmio_stats s;
@@ -435,6 +452,7 @@ START_TEST(without_vectors_the_device_is_a_plain_one)
 END_TEST
 
 /* T18: the registers at 0x0c0 are QueueReset elsewhere, which is not offered. */
+/* row M9 */
 START_TEST(without_vectors_the_msi_block_is_deaf)
 {
 	ck_assert_uint_eq(bench_read(&b, VIRTIO_MMIO_MSI_CSR, 2), 0);

@@ -64,6 +64,7 @@ START_TEST(without_msi_a_queue_uses_the_line)
 }
 END_TEST
 
+/* row T15 */
 START_TEST(the_line_is_signalled_once_until_it_is_acknowledged)
 {
 	bench_to_driver_ok(&b);
@@ -90,6 +91,7 @@ START_TEST(a_configuration_change_has_its_own_bit_and_signal)
 END_TEST
 
 /* T15 */
+/* row T15 */
 START_TEST(acknowledging_bits_that_are_not_set_does_nothing)
 {
 	bench_to_driver_ok(&b);
@@ -156,6 +158,7 @@ START_TEST(with_msi_no_signal_is_coalesced_by_us)
 END_TEST
 
 /* With fewer vectors in use the last one serves all further queues. */
+/* row M11 */
 START_TEST(queues_beyond_the_vectors_in_use_share_the_last_one)
 {
 	unsigned int nr_used = (unsigned int)_i;
@@ -184,6 +187,7 @@ START_TEST(a_driver_may_enable_before_it_programs_through_the_registers)
 END_TEST
 
 /* M9 */
+/* row M9 */
 START_TEST(enabling_msi_after_driver_ok_leaves_the_line_in_use)
 {
 	for (unsigned int v = 0; v < VECTORS; v++)
@@ -197,6 +201,7 @@ START_TEST(enabling_msi_after_driver_ok_leaves_the_line_in_use)
 }
 END_TEST
 
+/* row M9 */
 START_TEST(disabling_msi_after_driver_ok_leaves_msi_in_use)
 {
 	start_msi(0);
@@ -225,6 +230,7 @@ START_TEST(the_mode_can_change_with_a_reset_between)
 END_TEST
 
 /* M10 */
+/* row M10 */
 START_TEST(a_signal_held_back_before_a_reset_never_comes)
 {
 	start_msi(0);
@@ -239,6 +245,7 @@ START_TEST(a_signal_held_back_before_a_reset_never_comes)
 END_TEST
 
 /* M13: KVM refuses. Only this device needs a reset, and after it all is well. */
+/* row M13 */
 START_TEST(a_message_that_kvm_refuses_makes_the_device_need_a_reset)
 {
 	b.irq.deferred = true;
@@ -256,6 +263,7 @@ START_TEST(a_message_that_kvm_refuses_makes_the_device_need_a_reset)
 }
 END_TEST
 
+/* row M13 */
 START_TEST(a_refusal_that_comes_after_the_reset_is_not_the_new_drivers)
 {
 	b.irq.deferred = true;

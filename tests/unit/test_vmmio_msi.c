@@ -145,6 +145,7 @@ START_TEST(the_same_message_again_costs_nothing)
 END_TEST
 
 /* M12 */
+/* row M12 */
 START_TEST(a_staged_message_is_no_message_until_the_command)
 {
 	block_program_all(&k);
@@ -156,6 +157,7 @@ START_TEST(a_staged_message_is_no_message_until_the_command)
 }
 END_TEST
 
+/* row M12 */
 START_TEST(a_half_written_message_is_refused)
 {
 	block_enable(&k, 0);
@@ -183,6 +185,7 @@ static const struct {
 	{ 15, VECTORS - 1, VIRTIO_MMIO_MSI_E_COMMAND },
 };
 
+/* row M1 */
 START_TEST(a_command_that_cannot_be_done_says_why_and_does_nothing)
 {
 	block_program_all(&k);
@@ -239,6 +242,7 @@ static const struct {
 	{ 0, ADDR | 0xff000, 0x130, false },		/* lowest priority among all */
 };
 
+/* rows M2, M3, M4 */
 START_TEST(only_a_message_that_is_one_plain_interrupt_reaches_the_sink)
 {
 	block_enable(&k, 0);
@@ -251,6 +255,7 @@ START_TEST(only_a_message_that_is_one_plain_interrupt_reaches_the_sink)
 }
 END_TEST
 
+/* row M2 */
 START_TEST(a_refused_message_silences_its_vector_alone)
 {
 	block_program_all(&k);
@@ -274,6 +279,7 @@ START_TEST(a_vector_once_refused_delivers_what_it_held_with_a_good_message)
 }
 END_TEST
 
+/* row M15 */
 START_TEST(vectors_beyond_the_hosts_numbers_are_refused_and_others_work)
 {
 	k.irq.gsis_left = 2;
@@ -289,6 +295,7 @@ START_TEST(vectors_beyond_the_hosts_numbers_are_refused_and_others_work)
 END_TEST
 
 /* M9 */
+/* row M9 */
 START_TEST(the_mode_cannot_change_while_the_device_runs)
 {
 	block_program_all(&k);
@@ -301,6 +308,7 @@ START_TEST(the_mode_cannot_change_while_the_device_runs)
 }
 END_TEST
 
+/* rows M1, M8 */
 START_TEST(messages_can_change_while_the_device_runs)
 {
 	block_program_all(&k);
@@ -341,6 +349,7 @@ START_TEST(disabled_vectors_hold_one_signal_until_the_next_enable)
 END_TEST
 
 /* KVM is told by another thread; until then no signal may go to an old or to no route. */
+/* row M8 */
 START_TEST(signals_wait_for_a_commit_under_way)
 {
 	k.irq.deferred = true;
@@ -355,6 +364,7 @@ START_TEST(signals_wait_for_a_commit_under_way)
 }
 END_TEST
 
+/* row M8 */
 START_TEST(an_update_under_way_holds_its_own_vector_only)
 {
 	block_program_all(&k);
@@ -385,6 +395,7 @@ START_TEST(a_second_update_during_a_commit_is_not_forgotten)
 END_TEST
 
 /* _i: a disable or a reset while the commit is under way. */
+/* row M10 */
 START_TEST(a_commit_that_ends_too_late_unblocks_nothing)
 {
 	k.irq.deferred = true;
@@ -402,6 +413,7 @@ START_TEST(a_commit_that_ends_too_late_unblocks_nothing)
 END_TEST
 
 /* M10, and rule 10: nothing survives, not even a mask. */
+/* row M10 */
 START_TEST(a_reset_forgets_messages_masks_and_pending_signals)
 {
 	block_program_all(&k);

@@ -28,6 +28,7 @@ static void teardown(void)
 }
 
 /* M7 */
+/* row M7 */
 START_TEST(signals_while_masked_become_exactly_one)
 {
 	block_program_all(&k);
@@ -51,6 +52,7 @@ START_TEST(masking_one_vector_leaves_the_others_alone)
 }
 END_TEST
 
+/* row M7 */
 START_TEST(masks_do_not_nest)
 {
 	block_program_all(&k);
@@ -66,6 +68,7 @@ START_TEST(masks_do_not_nest)
 END_TEST
 
 /* M6 */
+/* row M6 */
 START_TEST(masking_makes_no_work_for_the_host)
 {
 	unsigned int before;
@@ -79,6 +82,7 @@ START_TEST(masking_makes_no_work_for_the_host)
 }
 END_TEST
 
+/* row M7 */
 START_TEST(a_mask_set_before_the_enable_holds)
 {
 	block_program_all(&k);
@@ -90,6 +94,7 @@ START_TEST(a_mask_set_before_the_enable_holds)
 }
 END_TEST
 
+/* row M7 */
 START_TEST(an_unmask_does_not_let_a_vector_without_message_through)
 {
 	block_enable(&k, 0);
@@ -147,6 +152,7 @@ static void mask_and_unmask(uint32_t i)
 	block_write(&k, CMD, 2, UNMASK << 12 | 1u);
 }
 
+/* row M7 */
 START_TEST(no_signal_is_lost_to_a_driver_that_masks_and_reprograms)
 {
 	pthread_t t;

@@ -73,6 +73,7 @@ static bool is_kicked(unsigned int q)
 	return poll(&p, 1, 0) == 1;
 }
 
+/* row T12 */
 START_TEST(a_reset_after_any_step_gives_a_new_device)
 {
 	drive_steps(_i);
@@ -105,6 +106,7 @@ START_TEST(a_reset_takes_the_interrupt_status_back)
 }
 END_TEST
 
+/* row T12 */
 START_TEST(resetting_twice_is_resetting_once)
 {
 	bench_to_driver_ok(&b);
@@ -135,6 +137,7 @@ static void look_at_queue(void *arg)
 }
 
 /* T13: the device is stopped before anything is taken away from it. */
+/* rows T12, T13 */
 START_TEST(a_reset_waits_for_the_device_before_the_queues_go)
 {
 	struct virtq *vq;
@@ -160,6 +163,7 @@ static void *notify(void *arg)
 }
 
 /* T12 */
+/* row T12 */
 START_TEST(one_vcpu_may_reset_while_another_one_notifies)
 {
 	pthread_t t;
@@ -188,6 +192,7 @@ static unsigned int nr_fds(void)
 	return n;
 }
 
+/* row T12 */
 START_TEST(a_thousand_resets_leave_no_descriptor_behind)
 {
 	struct vmmio_stats s;

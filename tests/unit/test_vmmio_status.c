@@ -92,6 +92,7 @@ static const uint32_t state[] = {
 };
 
 /* _i: state, and whether acceptable features were written. */
+/* row T9 */
 START_TEST(every_status_value_in_every_state_does_what_the_rules_say)
 {
 	uint32_t from = state[_i / 2];
@@ -114,6 +115,7 @@ START_TEST(every_status_value_in_every_state_does_what_the_rules_say)
 }
 END_TEST
 
+/* row T9 */
 START_TEST(status_bits_beyond_the_byte_are_refused)
 {
 	set_status(ACK);
@@ -150,6 +152,7 @@ static const struct {
 	{ ~0ull, false },
 };
 
+/* rows T10, Q20 */
 START_TEST(features_ok_is_kept_only_for_features_that_were_offered)
 {
 	set_status(ACK | DRIVER);
@@ -171,6 +174,7 @@ START_TEST(a_driver_refused_once_may_try_other_features)
 }
 END_TEST
 
+/* row T10 */
 START_TEST(features_after_features_ok_change_nothing)
 {
 	bench_to_features_ok(&b);
@@ -181,6 +185,7 @@ START_TEST(features_after_features_ok_change_nothing)
 }
 END_TEST
 
+/* row T10 */
 START_TEST(features_in_a_third_word_are_ignored)
 {
 	set_status(ACK | DRIVER);
@@ -207,6 +212,7 @@ static void *write_features(void *arg)
 }
 
 /* T11: whatever the other vCPU writes, what was checked is what is used. */
+/* row T11 */
 START_TEST(features_raced_by_another_vcpu_stay_those_that_were_checked)
 {
 	pthread_t t;
@@ -238,6 +244,7 @@ static const uint32_t queue_register[] = {
 	VIRTIO_MMIO_QUEUE_USED_LOW, VIRTIO_MMIO_QUEUE_USED_HIGH,
 };
 
+/* row T6 */
 START_TEST(a_queue_set_up_before_features_ok_is_not_there)
 {
 	uint64_t errors;
@@ -250,6 +257,7 @@ START_TEST(a_queue_set_up_before_features_ok_is_not_there)
 }
 END_TEST
 
+/* row T6 */
 START_TEST(queue_registers_are_deaf_after_driver_ok)
 {
 	bench_to_driver_ok(&b);
@@ -267,6 +275,7 @@ START_TEST(queue_registers_are_deaf_after_driver_ok)
 }
 END_TEST
 
+/* rows T6, T7 */
 START_TEST(a_ready_queue_keeps_its_place)
 {
 	if (queue_register[_i] == VIRTIO_MMIO_QUEUE_READY)
@@ -282,6 +291,7 @@ START_TEST(a_ready_queue_keeps_its_place)
 END_TEST
 
 /* T7 */
+/* row T7 */
 START_TEST(queue_ready_has_one_bit)
 {
 	bench_to_features_ok(&b);
@@ -293,6 +303,7 @@ START_TEST(queue_ready_has_one_bit)
 }
 END_TEST
 
+/* row T7 */
 START_TEST(a_queue_made_unready_again_can_be_moved)
 {
 	bench_to_features_ok(&b);
@@ -306,6 +317,7 @@ START_TEST(a_queue_made_unready_again_can_be_moved)
 END_TEST
 
 /* T8. _i: a bit per queue that is ready */
+/* row T8 */
 START_TEST(queues_that_are_not_ready_are_left_out)
 {
 	bench_to_features_ok(&b);
@@ -349,6 +361,7 @@ static void drive_with_a_spoilt_queue(unsigned int q, uint32_t reg, uint32_t val
 }
 
 /* _i: which queue, and how */
+/* rows T5, T8 */
 START_TEST(one_queue_that_cannot_be_makes_the_device_need_a_reset)
 {
 	unsigned int how = (unsigned int)_i % ARRAY_SIZE(spoil);

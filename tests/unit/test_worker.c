@@ -307,6 +307,7 @@ static void *ring(void *arg)
 	return NULL;
 }
 
+/* row T14 */
 START_TEST(a_stop_comes_through_a_storm_of_doorbells)
 {
 	pthread_t t[2];

@@ -17,6 +17,7 @@ static void expect_unmask_gives(uint32_t n)
 	expect_irqs(0, VEC_QUEUE(dev, 0), n);
 }
 
+/* row M7 */
 static void a_masked_vector_is_quiet(void)
 {
 	start();
@@ -25,6 +26,7 @@ static void a_masked_vector_is_quiet(void)
 	expect_queue_is_quiet(dev, 0);
 }
 
+/* row M7 */
 static void unmask_gives_the_one_that_is_pending(void)
 {
 	start();
@@ -36,6 +38,7 @@ static void unmask_gives_the_one_that_is_pending(void)
 	expect_queue_fires(dev, 0);
 }
 
+/* row M7 */
 static void many_while_masked_are_one_after(void)
 {
 	unsigned int i;
@@ -58,6 +61,7 @@ static void unmask_without_pending_gives_none(void)
 	expect_queue_fires(dev, 0);
 }
 
+/* row M7 */
 static void mask_twice_is_mask_once(void)
 {
 	start();
@@ -115,6 +119,7 @@ static void a_mask_before_the_message_holds(void)
 	expect_unmask_gives(1);
 }
 
+/* row M7 */
 static void unmask_before_the_enable_bit_undoes_a_mask(void)
 {
 	vdev_prepare(dev, 1, 0);
@@ -164,6 +169,7 @@ static void the_config_vector_can_be_masked(void)
 }
 
 /* Requests end at any moment of a mask and unmask loop: each leads to an interrupt in the end. */
+/* row M7 */
 static void no_interrupt_is_lost_while_masks_toggle(void)
 {
 	volatile uint32_t *count = &irq_count[0][VEC_QUEUE(dev, 0)];

@@ -109,6 +109,7 @@ static void doorbells_work_after_reset(void)
 	}
 }
 
+/* row T14 */
 static void a_kick_of_a_missing_queue_is_ignored(void)
 {
 	start();
@@ -134,6 +135,7 @@ static void a_kick_of_an_empty_queue_is_harmless(void)
 }
 
 /* The device looks at its queues when it starts. */
+/* row T14 */
 static void a_kick_before_driver_ok_is_not_lost(void)
 {
 	vdev_prepare(dev, 2, 0);

@@ -67,6 +67,7 @@ static void refused(const struct message *m, unsigned int nr)
 	}
 }
 
+/* row M2 */
 static void addresses_that_are_no_local_apic_are_refused(void)
 {
 	const struct message m[] = {
@@ -81,6 +82,7 @@ static void addresses_that_are_no_local_apic_are_refused(void)
 	refused(m, ARRAY_SIZE(m));
 }
 
+/* row M2 */
 static void an_address_above_4_gib_is_refused(void)
 {
 	const struct message m[] = {
@@ -91,6 +93,7 @@ static void an_address_above_4_gib_is_refused(void)
 	refused(m, ARRAY_SIZE(m));
 }
 
+/* row M3 */
 static void other_delivery_modes_are_refused(void)
 {
 	const struct message m[] = {
@@ -106,6 +109,7 @@ static void other_delivery_modes_are_refused(void)
 	refused(m, ARRAY_SIZE(m));
 }
 
+/* row M3 */
 static void level_trigger_is_refused(void)
 {
 	const struct message m[] = {
@@ -116,6 +120,7 @@ static void level_trigger_is_refused(void)
 	refused(m, ARRAY_SIZE(m));
 }
 
+/* row M3 */
 static void vectors_of_exceptions_are_refused(void)
 {
 	const struct message m[] = {
@@ -127,6 +132,7 @@ static void vectors_of_exceptions_are_refused(void)
 	refused(m, ARRAY_SIZE(m));
 }
 
+/* row M4 */
 static void lowest_priority_to_everyone_is_refused(void)
 {
 	const struct message m[] = {
@@ -147,6 +153,7 @@ static void lowest_priority_to_one_works(void)
 }
 
 /* One refused entry must not spoil the table for anyone else. */
+/* row M2 */
 static void a_second_device_is_not_poisoned(void)
 {
 	struct vdev *other = bystander();

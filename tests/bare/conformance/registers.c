@@ -119,6 +119,7 @@ static void other_widths_do_not_stage(void)
 	expect_queue_fires(dev, 0);
 }
 
+/* row M9 */
 static void enable_after_driver_ok_is_refused(void)
 {
 	vdev_prepare(dev, 1, 0);
@@ -129,6 +130,7 @@ static void enable_after_driver_ok_is_refused(void)
 	expect_queue_is_quiet(dev, 0);
 }
 
+/* row M9 */
 static void disable_after_driver_ok_is_refused(void)
 {
 	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
@@ -147,6 +149,7 @@ static void unknown_commands_are_refused(void)
 	EXPECT_EQ(msi_mask(dev, 0), VIRTIO_MMIO_MSI_DONE);
 }
 
+/* row M1 */
 static void vectors_out_of_range_are_refused(void)
 {
 	unsigned int code;

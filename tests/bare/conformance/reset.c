@@ -128,6 +128,7 @@ RESET_FROM(failed)
 RESET_FROM(failed_early)
 RESET_FROM(kicked_too_early)
 
+/* row T12 */
 static void fifty_times_in_a_row(void)
 {
 	unsigned int i;
@@ -197,6 +198,7 @@ static void msi_is_off_after_reset(void)
 	expect_queue_is_quiet(dev, 0);
 }
 
+/* row M10 */
 static void messages_are_forgotten(void)
 {
 	used();
@@ -233,6 +235,7 @@ static void masks_preset_are_forgotten(void)
 	expect_works_anew(dev);
 }
 
+/* row M10 */
 static void a_pending_interrupt_is_forgotten(void)
 {
 	running();
@@ -248,6 +251,7 @@ static void a_pending_interrupt_is_forgotten(void)
 }
 
 /* In flight at the reset: the old message's vector stays quiet afterwards. */
+/* row M10 */
 static void no_interrupt_comes_late(void)
 {
 	unsigned int i;
@@ -262,6 +266,7 @@ static void no_interrupt_comes_late(void)
 }
 
 /* Data of a request in flight lands before the reset is over, or never. */
+/* row T13 */
 static void no_data_comes_late(void)
 {
 	uint32_t *word;

@@ -38,6 +38,7 @@ static void a_message_for_another_cpu_goes_there(void)
 	expect_on(1, VEC_A);
 }
 
+/* rows M1, M8 */
 static void update_while_enabled_moves_a_vector(void)
 {
 	unsigned int i;
@@ -76,6 +77,7 @@ static void a_pending_interrupt_moves_with_its_vector(void)
 }
 
 /* Address and data of two messages never mix: CPU 0 sees only A, CPU 1 only B. */
+/* row M8 */
 static void messages_never_mix(void)
 {
 	unsigned int i, nr = 60;
@@ -107,6 +109,7 @@ static void toggle_masks(void *arg)
 	}
 }
 
+/* row M7 */
 static void no_interrupt_is_lost_under_masks_from_another_cpu(void)
 {
 	uint32_t before;
@@ -139,6 +142,7 @@ static void reset_loop(void *arg)
 	}
 }
 
+/* row T12 */
 static void reset_from_one_cpu_while_another_kicks(void)
 {
 	unsigned int i;
@@ -170,6 +174,7 @@ static void write_features(void *arg)
 }
 
 /* Features that are not offered never come through, whoever wins. */
+/* row T11 */
 static void features_and_status_race(void)
 {
 	unsigned int i;

@@ -95,6 +95,7 @@ static void the_enable_bit_can_be_set_again(void)
 	expect_queue_fires(dev, 0);
 }
 
+/* row M12 */
 static void half_a_message_is_no_message(void)
 {
 	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
@@ -107,6 +108,7 @@ static void half_a_message_is_no_message(void)
 	expect_irqs(0, VEC_OTHER, 1);
 }
 
+/* row M8 */
 static void update_while_enabled_changes_the_vector(void)
 {
 	unsigned int i;
@@ -122,6 +124,7 @@ static void update_while_enabled_changes_the_vector(void)
 	}
 }
 
+/* row M11 */
 static void vectors_with_the_same_message_share_it(void)
 {
 	unsigned int v;
@@ -139,6 +142,7 @@ static void vectors_with_the_same_message_share_it(void)
 	expect_irqs(0, VEC_OTHER, 2);
 }
 
+/* row M11 */
 static void devices_with_the_same_message_share_it(void)
 {
 	struct vdev *other = bystander();
@@ -181,6 +185,7 @@ static void an_interrupt_ends_hlt(void)
 }
 
 /* Once the command has returned, nothing more goes where the old message said. */
+/* row M8 */
 static void the_old_message_is_not_used_after_update(void)
 {
 	volatile uint32_t *old = &irq_count[0][VEC_QUEUE(dev, 0)];

@@ -183,6 +183,7 @@ static void many_requests_in_flight_all_end(void)
 }
 
 /* 16 bits of index wrap in 65536 requests; here the ring of 2^k entries wraps many times. */
+/* row Q18 */
 static void a_small_ring_wraps_many_times(void)
 {
 	unsigned int i;
@@ -193,6 +194,7 @@ static void a_small_ring_wraps_many_times(void)
 		EXPECT(blk_works(dev, i % dev->nr_queues));
 }
 
+/* row Q16 */
 static void event_idx_takes_interrupts_only_where_asked(void)
 {
 	struct ring *r = &dev->ring[0];

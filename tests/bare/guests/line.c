@@ -41,6 +41,7 @@ static void start(void)
 	vdev_start(dev, dev->nr_queues, 0, IRQ_LINE);
 }
 
+/* row M9 */
 static void a_plain_device_shows_no_msi(void)
 {
 	SKIP_UNLESS(option_is("irq", "single"), "the device has MSI");

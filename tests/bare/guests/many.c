@@ -7,6 +7,7 @@ static struct vdev *disk(unsigned int i)
 	return vdev_get(VIRTIO_ID_BLOCK, i);
 }
 
+/* row M15 */
 static void all_devices_are_there(void)
 {
 	unsigned int n = 0;
@@ -40,6 +41,7 @@ static void each_device_interrupts(void)
 	}
 }
 
+/* row M15 */
 static void each_device_still_works_with_all_running(void)
 {
 	unsigned int i;

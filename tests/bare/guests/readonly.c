@@ -28,11 +28,13 @@ static void refuses(uint32_t type)
 	EXPECT(blk_works(dev, 0));
 }
 
+/* row B6 */
 static void writes_are_refused(void)
 {
 	refuses(VIRTIO_BLK_T_OUT);
 }
 
+/* row B6 */
 static void discard_and_write_zeroes_are_refused(void)
 {
 	refuses(VIRTIO_BLK_T_DISCARD);

@@ -17,9 +17,7 @@ struct kvm {
 	int sys_fd;		/* /dev/kvm */
 	int vm_fd;
 	size_t run_len;		/* bytes of a vCPU's struct kvm_run mapping */
-	int max_vcpus;
 	bool tsc_deadline;	/* the LAPIC timer has the TSC deadline mode */
-	bool binary_stats;	/* KVM_GET_STATS_FD is there */
 };
 
 /* Opens /dev/kvm. The descriptor or -errno; one log line names the remedy. */
@@ -31,6 +29,9 @@ int kvm_open_device(void);
  */
 int kvm_open(struct kvm *kvm, int fd);
 void kvm_close(struct kvm *kvm);	/* a half-opened one too */
+
+/* How many vCPUs a VM may have. */
+unsigned int kvm_max_vcpus(const struct kvm *kvm);
 
 /* ioctl with EINTR retried. -errno, nothing is logged. */
 int kvm_ioctl(int fd, unsigned long request, void *arg);

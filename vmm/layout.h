@@ -33,8 +33,8 @@
 
 #define LAYOUT_IOAPIC		0xfec00000u
 #define LAYOUT_LAPIC		0xfee00000u
-#define LAYOUT_KVM_IDENTITY_MAP	0xfffbc000u	/* one page, then three for the TSS (Intel) */
-#define LAYOUT_KVM_TSS		0xfffbd000u
+#define LAYOUT_KVM_IDENTITY_MAP	0xfffbc000u	/* Intel: one page at KVM's default, */
+#define LAYOUT_KVM_TSS		0xfffbd000u	/* then three pages for the TSS */
 
 /* Global system interrupts. */
 #define LAYOUT_GSI_SERIAL	4u

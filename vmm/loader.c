@@ -21,6 +21,10 @@ int loader_read(const struct loader_file *f, uint64_t off, void *buf, uint64_t l
 {
 	uint8_t *to = buf;
 
+	if (off <= f->head_len && len <= f->head_len - off) {
+		memcpy(to, f->head + off, len);
+		return 0;
+	}
 	while (len) {
 		ssize_t n = pread(f->fd, to, MIN(len, MIB(64)), (off_t)off);
 
@@ -91,27 +95,30 @@ static int loader_open(struct loader_file *f, const char *name, int fd)
 }
 
 /* Whatever is there of the first bytes; the rest stays 0 and matches no magic. */
-static int read_start(const struct loader_file *f, void *buf, size_t len)
+static int read_head(struct loader_file *f)
 {
-	memset(buf, 0, len);
-	return loader_read(f, 0, buf, MIN(len, f->len));
+	uint32_t len = (uint32_t)MIN(sizeof(f->head), f->len);
+	int ret;
+
+	memset(f->head, 0, sizeof(f->head));
+	ret = loader_read(f, 0, f->head, len);
+	f->head_len = ret ? 0 : len;
+	return ret;
 }
 
 static int load_open_kernel(struct loaded_kernel *out, const struct loader_target *t,
-			    const struct loader_file *f, enum loader_entry entry)
+			    struct loader_file *f, enum loader_entry entry)
 {
-	struct {
-		uint8_t skipped[LOADER_BZ_HEADER];
-		struct setup_header header;
-	} __attribute__((packed)) start;
-	int ret = read_start(f, &start, sizeof(start));
+	struct setup_header header;
+	int ret = read_head(f);
 
 	if (ret)
 		return ret;
-	if (!memcmp(&start, ELFMAG, SELFMAG))
+	memcpy(&header, f->head + LOADER_BZ_HEADER, sizeof(header));
+	if (!memcmp(f->head, ELFMAG, SELFMAG))
 		return loader_elf(out, t, f, entry);
-	if (loader_is_bzimage(&start.header))
-		return loader_bzimage(out, t, f, &start.header, entry);
+	if (loader_is_bzimage(&header))
+		return loader_bzimage(out, t, f, &header, entry);
 	return log_fail(-ENOEXEC, "%s: neither an ELF file nor a bzImage", f->name);
 }
 

@@ -12,6 +12,8 @@ struct loader_file {
 	int fd;
 	bool owned;		/* we opened it */
 	uint64_t len;		/* when it was opened */
+	uint32_t head_len;	/* 0 if head was not read */
+	uint8_t head[4096];	/* the file's first bytes: most headers are there */
 };
 
 struct loader_target {

@@ -53,10 +53,10 @@ out:
 	free(desc);
 }
 
-static json_t *kvm_stats(const struct kvm *kvm, int fd)
+static json_t *kvm_stats(int fd)
 {
 	json_t *object = json_object();
-	int stats_fd = kvm->binary_stats ? kvm_ioctl(fd, KVM_GET_STATS_FD, NULL) : -1;
+	int stats_fd = kvm_ioctl(fd, KVM_GET_STATS_FD, NULL);	/* Linux 5.14 or later */
 
 	if (stats_fd >= 0) {
 		put_kvm_stats(object, stats_fd);
@@ -79,7 +79,7 @@ static json_t *vcpus_stats(const struct vm *vm)
 		put(o, "exits_intr", s.intr);
 		put(o, "exits_other", s.other);
 		put(o, "unclaimed", s.unclaimed);
-		json_object_set_new(o, "kvm", kvm_stats(&vm->kvm, vcpu_fd(vm->vcpu[i])));
+		json_object_set_new(o, "kvm", kvm_stats(vcpu_fd(vm->vcpu[i])));
 		json_array_append_new(array, o);
 	}
 	return array;
@@ -175,7 +175,7 @@ int stats_write(struct vm *vm)
 	json_object_set_new(root, "version", json_string(MIMSY_VERSION));
 	put(root, "exit_status", (uint64_t)atomic_load(&vm->end_status));
 	json_object_set_new(root, "vcpus", vcpus_stats(vm));
-	json_object_set_new(root, "vm", kvm_stats(&vm->kvm, vm->kvm.vm_fd));
+	json_object_set_new(root, "vm", kvm_stats(vm->kvm.vm_fd));
 	json_object_set_new(root, "routing", routing_stats(vm));
 	json_object_set_new(root, "console", console_stats(vm));
 	json_object_set_new(root, "devices", devices_stats(vm));

@@ -173,6 +173,15 @@ static int build_machine(struct vm *vm)
 	return machine_build(&vm->machine, vm->cfg, &env);
 }
 
+static int check_nr_cpus(const struct vm *vm)
+{
+	unsigned int max = vm->cfg->nr_cpus > 1 ? kvm_max_vcpus(&vm->kvm) : 1;
+
+	if (vm->cfg->nr_cpus <= max)
+		return 0;
+	return log_fail(-EINVAL, "--cpus %u: this host's KVM allows %u", vm->cfg->nr_cpus, max);
+}
+
 static int vm_build(struct vm *vm)
 {
 	bool pit;
@@ -184,9 +193,9 @@ static int vm_build(struct vm *vm)
 	ret = kvm_open(&vm->kvm, vm->kvm.sys_fd);
 	if (ret)
 		return ret;
-	if (vm->cfg->nr_cpus > (unsigned int)vm->kvm.max_vcpus)
-		return log_fail(-EINVAL, "--cpus %u: this host's KVM allows %d", vm->cfg->nr_cpus,
-				vm->kvm.max_vcpus);
+	ret = check_nr_cpus(vm);
+	if (ret)
+		return ret;
 	ret = arch_cpu_create(&vm->cpu, &vm->kvm, vm->cfg->nr_cpus);
 	if (ret)
 		return ret;

@@ -30,7 +30,7 @@ static struct {
 	unsigned long fails;
 	unsigned int nr_calls;
 	unsigned long call[16];
-	uint64_t identity_map, tss;
+	uint64_t tss;
 } host;
 
 /* In place of the one in kvm.c. */

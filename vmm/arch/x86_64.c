@@ -53,15 +53,12 @@ struct arch_cpu {
 	struct kvm_cpuid2 *template;
 };
 
+/* The identity map lies where KVM puts it unasked: LAYOUT_KVM_IDENTITY_MAP. */
 int arch_vm_init(struct kvm *kvm, bool pit)
 {
-	uint64_t identity_map = LAYOUT_KVM_IDENTITY_MAP;
 	struct kvm_pit_config pit_cfg = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	int ret;
 
-	ret = kvm_ioctl(kvm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
-	if (ret)
-		return log_fail(ret, "KVM_SET_IDENTITY_MAP_ADDR: %s", strerror(-ret));
 	ret = kvm_ioctl(kvm->vm_fd, KVM_SET_TSS_ADDR, (void *)(uintptr_t)LAYOUT_KVM_TSS);
 	if (ret)
 		return log_fail(ret, "KVM_SET_TSS_ADDR: %s", strerror(-ret));

@@ -24,26 +24,26 @@ static void *map_pages(uint8_t *at, uint64_t len, enum guest_mem_backing backing
 	return mmap(at, len, PROT_READ | PROT_WRITE, flags, -1, 0);
 }
 
-/* Reserves address space with a guard on both sides, then maps the RAM into the middle. */
+/*
+ * Reserves address space, then maps the RAM into it where it is aligned. What
+ * is left on both sides, a guard's length at least, stays inaccessible.
+ */
 static int map_region(struct guest_mem_region *r, enum guest_mem_backing backing)
 {
 	uint64_t total = r->len + 3 * GUARD;
-	uint8_t *space, *ram;
+	void *space;
+	uint8_t *ram;
 
 	space = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (space == MAP_FAILED)
 		return log_errno("reserve %llu MiB of address space for guest memory",
 				 (unsigned long long)(total >> 20));
+	r->space = space;
+	r->space_len = total;
 	ram = (uint8_t *)(uintptr_t)align_up((uintptr_t)space + GUARD, GUARD);
-	munmap(space, (size_t)(ram - GUARD - space));
-	munmap(ram + r->len + GUARD, (size_t)(space + total - (ram + r->len + GUARD)));
-	if (map_pages(ram, r->len, backing) == MAP_FAILED) {
-		int ret = log_errno("map %llu MiB of guest memory",
-				    (unsigned long long)(r->len >> 20));
-
-		munmap(ram - GUARD, r->len + 2 * GUARD);
-		return ret;
-	}
+	if (map_pages(ram, r->len, backing) == MAP_FAILED)
+		return log_errno("map %llu MiB of guest memory",
+				 (unsigned long long)(r->len >> 20));
 	if (backing == GUEST_MEM_THP)
 		madvise(ram, r->len, MADV_HUGEPAGE);	/* a hint */
 	madvise(ram, r->len, MADV_DONTDUMP);		/* guest memory stays out of core dumps */
@@ -96,8 +96,8 @@ void guest_mem_free(struct guest_mem *mem)
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
 		struct guest_mem_region *r = &mem->region[i];
 
-		if (r->host)
-			munmap(r->host - GUARD, r->len + 2 * GUARD);
+		if (r->space)
+			munmap(r->space, r->space_len);
 	}
 	free(mem);
 }

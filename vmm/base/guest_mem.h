@@ -23,7 +23,9 @@ typedef uint64_t gpa_t;
 struct guest_mem_region {
 	gpa_t gpa;		/* page aligned */
 	uint64_t len;		/* bytes, page multiple, not 0 */
-	uint8_t *host;		/* set by guest_mem_create() */
+	uint8_t *host;		/* set by guest_mem_create(), as are the next two */
+	void *space;		/* reserved address space: the RAM and guards around it */
+	uint64_t space_len;
 };
 
 enum guest_mem_backing {

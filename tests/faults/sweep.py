@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each system call of a run, from the first to the last, fails once.
+
+A run without faults tells which calls there are. Each of them then fails in a run of
+its own, with an errno that it can have. That run has to end in one of two ways: the
+guest has not noticed, and all its data is right; or the monitor has said in one line
+what is wrong and left with its status for errors.
+"""
+
+import collections
+import errno
+import os
+import signal
+
+import calls
+import trap
+
+GUEST_RIGHT, GUEST_NO_FLUSH = 16, 20
+ERROR, LIBC_GAVE_UP = 1, 127
+SECONDS = 40
+AT_MOST = {"ioctl 0xae80": 6, "prctl 24": 3, "futex 0": 6, "futex 9": 6}   # of one kind
+
+# Words of a log line that tell of an error; warnings go along with a tolerated fault.
+ERROR_LINE = b"mimsy: error: "
+
+
+class Machine:
+    """What is run: options of the monitor, and what the guest does."""
+
+    def __init__(self, name, opts, args, job="sweep", tap=None):
+        self.name, self.opts, self.args, self.job, self.tap = name, opts, args, job, tap
+        self.disk = os.path.join(opts.scratch, "sweep.disk")
+        self.out = os.path.join(opts.scratch, "sweep.out")
+        self.err = os.path.join(opts.scratch, "sweep.err")
+
+    def argv(self):
+        args = [a.replace("DISK", self.disk) for a in self.args]
+        if self.tap:
+            args += ["--net", f"tap={self.tap},vhost=off"]
+        return [self.opts.mimsy, "run", "--kernel", self.opts.guest, "--memory", "16M",
+                "--debug-exit", "--cmdline", f"job={self.job}", *args]
+
+    def run(self, handler, names=None):
+        """Exit status (None: hung) and what was said."""
+        with open(self.disk, "wb") as f:
+            f.truncate(1 << 20)
+        with open(self.out, "wb") as out, open(self.err, "wb") as err:
+            with trap.Process(self.opts.trap, self.argv(), handler, names,
+                              stdout=out, stderr=err) as p:
+                status = p.finish(SECONDS)
+        return status, open(self.out, "rb").read(), open(self.err, "rb").read()
+
+
+class Counter:
+    """Names calls: the nth of its kind in its thread."""
+
+    def __init__(self):
+        self.count = collections.Counter()
+        self.ours = False       # trap's own calls and libc's come first
+
+    def key(self, call):
+        if not self.ours:
+            self.ours = call.name == "openat"
+        kind = (call.role, calls.what(call))
+        self.count[kind] += 1
+        return (*kind, self.count[kind])
+
+
+def survey(machine):
+    """Every call of a run without faults, in order: (key, errnos)."""
+    found, counter = [], Counter()
+
+    def handler(call):
+        key = counter.key(call)
+        if counter.ours:
+            found.append((key, calls.errors(call)))
+
+    status, out, err = machine.run(handler)
+    if status != GUEST_RIGHT:
+        raise trap.Error(f"{machine.name}: a run without faults ends with {status}: "
+                         f"{out.decode()} {err.decode()}")
+    return found
+
+
+def inject(machine, key, number):
+    """A run in which that call fails. (reached, status, log)"""
+    counter, reached = Counter(), []
+
+    def handler(call):
+        if counter.key(call) != key:
+            return None
+        reached.append(call)
+        return trap.Fail(number)
+
+    status, _, err = machine.run(handler)
+    return bool(reached), status, err
+
+
+def complaint(key, number, status, err):
+    """None, or what is wrong with how the run ended."""
+    lines = err.count(ERROR_LINE)
+    if status is None:
+        return "it hangs"
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    if b"Sanitizer" in err or b"runtime error" in err:
+        return "a sanitizer complains"
+    if status == GUEST_RIGHT:
+        return None
+    if status == GUEST_NO_FLUSH and key[1] == "fdatasync" and number == errno.EIO:
+        return None             # and so it has to be, see D2
+    if status == ERROR:
+        return None if lines == 1 else f"{lines} lines of error"
+    return f"exit status {status}"
+
+
+def select(found, step, first, every_errno):
+    """The calls to fail: every stepth, with one errno or all there are."""
+    seen, chosen = collections.Counter(), []
+    for key, errnos in found:
+        seen[key[1]] += 1
+        if errnos and seen[key[1]] <= AT_MOST.get(key[1], 1000):
+            chosen += [(key, e) for e in (errnos if every_errno else errnos[:1])]
+    return chosen[first % step::step]
+
+
+def title(key, number):
+    return f"{key[1]} #{key[2]} of thread {key[0]}: {errno.errorcode[number]}"
+
+
+def run(t, machine, step=1, first=0, every_errno=False):
+    """The whole sweep of one machine; one case, or one for each failure."""
+    found = survey(machine)
+    chosen = select(found, step, first, every_errno)
+    ends, bad, missed = collections.Counter(), 0, 0
+    for n, (key, number) in enumerate(chosen, 1):
+        reached, status, err = inject(machine, key, number)
+        if not reached:
+            missed += 1
+            continue
+        why = complaint(key, number, status, err)
+        ends["tolerated" if status == GUEST_RIGHT else "refused"] += not why
+        if why:
+            bad += 1
+            t.check(f"H4 {machine.name}: {title(key, number)}", False,
+                    f"{why}\n    {err.decode(errors='replace').strip()[-600:]}")
+        if n % 200 == 0:
+            t.progress(f"{machine.name}: {n} of {len(chosen)} calls")
+    t.check(f"H4 {machine.name}: {len(chosen) - missed} of {len(found)} system calls failed "
+            f"once, {ends['refused']} starts refused, {ends['tolerated']} tolerated", not bad,
+            f"{bad} ended badly")
+    t.check(f"H4 {machine.name}: the runs are alike", missed * 20 <= len(chosen),
+            f"{missed} of {len(chosen)} calls were not made again")

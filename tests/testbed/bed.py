@@ -39,7 +39,7 @@ class BedError(Exception):
 CPU = "EPYC-v3,+svm,-la57,-xsave,-avx,-avx2,-fma,-f16c"
 
 
-def qemu_argv(kernel, initrd, memory, cpus, kernel_args, icount, log, fd):
+def qemu_argv(kernel, initrd, memory, cpus, kernel_args, log, fd):
     qemu = shutil.which("qemu-system-x86_64")
     if not qemu:
         raise BedError("qemu-system-x86_64 is not installed (package qemu-system-x86)")
@@ -48,9 +48,7 @@ def qemu_argv(kernel, initrd, memory, cpus, kernel_args, icount, log, fd):
     # setpriv: QEMU must not outlive the thread that reads from it.
     return ["setpriv", "--pdeathsig", "KILL", qemu, "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot", "-machine", "q35,hpet=off",
-            "-accel", "tcg,tb-size=512,thread=" + ("multi" if icount is None else "single"),
-            *([] if icount is None else ["-icount", f"shift={icount},sleep=on"]),
-            "-cpu", CPU,
+            "-accel", "tcg,tb-size=512,thread=multi", "-cpu", CPU,
             "-m", str(memory), "-smp", str(cpus), "-kernel", kernel, "-initrd", initrd,
             "-append", " ".join(append),
             "-chardev", f"file,id=log,path={log},append=on", "-serial", "chardev:log",
@@ -165,16 +163,14 @@ def libraries(path):
 
 
 class TestBed:
-    """See the module. Options: memory in MiB, more modules, kernel arguments, a log to keep; icount:
-    L1's clock counts instructions, 2 to that power ns each, so that times can be repeated."""
+    """See the module. Options: memory in MiB, more modules, kernel arguments, a log to keep."""
 
     __test__ = False
     emulated = True
 
-    def __init__(self, memory=2048, cpus=1, modules=(), kernel_args=(), icount=None, log=None,
-                 quiet=False):
+    def __init__(self, memory=2048, cpus=1, modules=(), kernel_args=(), log=None, quiet=False):
         self.memory, self.cpus, self.modules = memory, cpus, tuple(modules)
-        self.kernel_args, self.icount, self.quiet = tuple(kernel_args), icount, quiet
+        self.kernel_args, self.quiet = tuple(kernel_args), quiet
         self.tmp = make_tmp()
         self.log = os.path.abspath(log or os.path.join(self.tmp, "l1.log"))
         self.files = FileTable()
@@ -217,8 +213,7 @@ class TestBed:
             raise BedError(str(e)) from None
         began = time.monotonic()
         self.machine = Machine(lambda fd: qemu_argv(
-            kernel, initrd, self.memory, self.cpus, self.kernel_args, self.icount, self.log, fd),
-            self.log)
+            kernel, initrd, self.memory, self.cpus, self.kernel_args, self.log, fd), self.log)
         try:
             self.release = self.machine.link.hello(120)
         except LinkLost as e:

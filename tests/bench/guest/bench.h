@@ -42,7 +42,10 @@ int lat_init(struct lat *l, size_t max);
 void lat_add(struct lat *l, uint64_t ns);
 void lat_print(struct lat *l);		/* and frees */
 
-/* Interrupts of virtio devices, and function calls between CPUs, by CPU. */
+/*
+ * Interrupts of virtio devices, and function calls between CPUs, by CPU. To be read between
+ * step_ready and step_done: the console wakes processes on other CPUs.
+ */
 struct irqs {
 	uint64_t device[BENCH_MAX_CPUS];
 	uint64_t calls, reschedules, timers;

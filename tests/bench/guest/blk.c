@@ -183,22 +183,24 @@ static int measure(struct blk *b)
 	uint64_t began, ended;
 	int ret, gate[2];
 
-	if (irqs_read(&before) || pipe(gate))
+	if (pipe(gate))
 		return 1;
 	for (int job = 0; b->jobs > 1 && job < (int)b->jobs; job++)
 		if (start_job(b, gate, job, job))
 			return 1;
 	step_ready();
+	if (irqs_read(&before))
+		return 1;
 	began = now_ns();
 	ret = b->jobs > 1 ? many(b, gate) : work(b);
 	ended = now_ns();
+	irqs_read(&after);
 	close(gate[0]);
 	if (b->jobs == 1)
 		close(gate[1]);
 	if (ret)
 		return ret;
 	step_done();
-	irqs_read(&after);
 	printf("@res n=%llu ns=%llu\n", (unsigned long long)b->n,
 	       (unsigned long long)(ended - began));
 	lat_print(&b->lat);

@@ -210,16 +210,16 @@ int rr_run(const struct args *a)
 		return 1;
 	for (int i = 0; i < WARM_UP && !ret; i++)
 		ret = exchange(fd, bytes);
-	irqs_read(&before);
 	if (!ret) {
 		step_ready();
+		irqs_read(&before);
 		began = now_ns();
 		ret = ping_pong(fd, n, bytes, &lat);
 		ended = now_ns();
+		irqs_read(&after);
 	}
 	if (!ret) {
 		step_done();
-		irqs_read(&after);
 		printf("@res n=%llu ns=%llu\n", (unsigned long long)n,
 		       (unsigned long long)(ended - began));
 		lat_print(&lat);

@@ -14,7 +14,6 @@ from testbed.peer import put_qemu
 BED_SCRATCH = "/mnt"
 DISK_MIB = 64
 PORT = "7100"
-ICOUNT = 1		# 2 ns an instruction
 FACTS = r"""
 echo "kernel $(uname -rv)"
 echo "cpu $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)"
@@ -60,9 +59,7 @@ class Place:
     def open(self):
         kernel = self.kernel or artifacts.kernel()
         # Polling by the host would hide wake-ups, and how long it polls depends on the machine.
-        # With the clock of icount the machine's other load changes no time.
-        options = {"kernel_args": ["kvm.halt_poll_ns=0"], "icount": ICOUNT} \
-            if self.where == "testbed" else {}
+        options = {"kernel_args": ["kvm.halt_poll_ns=0"]} if self.where == "testbed" else {}
         self.bed = self.stack.enter_context(choose("linux", self.where, **options))
         if not self.bed.emulated and os.geteuid():
             raise session.RunError("taps, debugfs and tracefs want root: sudo tests/bench/run")
@@ -163,7 +160,6 @@ class Place:
         for line in as_text(self.bed.run(FACTS)).splitlines():
             key, _, value = line.partition(" ")
             self.facts[key] = value
-        self.facts["place"] = (
-            f"test bed: TCG, {2 ** ICOUNT} ns an instruction, every time is emulated") \
+        self.facts["place"] = "test bed: TCG, every time is emulated" \
             if self.bed.emulated else "this machine"
         self.facts["vendor"] = "svm" if re.search("AMD", self.facts.get("cpu", "")) else "vmx"

@@ -173,11 +173,15 @@ static uint64_t room_for(int fd)
 /* The largest file that is written to: a disk, or a file that takes output. */
 static uint64_t max_file(const struct vm *vm)
 {
+	const int fd[] = { vm->console_fd, vm->stats_fd, STDERR_FILENO };
 	uint64_t max = machine_max_disk(&vm->machine);
 
-	max = MAX(max, room_for(vm->console_fd));
-	max = MAX(max, room_for(vm->stats_fd));
-	return MAX(max, room_for(STDERR_FILENO));
+	for (unsigned int i = 0; i < ARRAY_SIZE(fd); i++) {
+		uint64_t room = room_for(fd[i]);
+
+		max = MAX(max, room);
+	}
+	return max;
 }
 
 int vm_enter_sandbox(struct vm *vm)

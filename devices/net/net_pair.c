@@ -195,7 +195,7 @@ static unsigned int run_events(struct net_pair *p, unsigned int events)
 	return again;
 }
 
-/* Listens to the backend exactly while a frame from it could be taken. */
+/* Listens to the backend exactly while a frame from it could be taken; if it cannot, it says so. */
 static void update_listening(struct net_pair *p)
 {
 	bool want = !p->lost && !p->starved && atomic_load(&p->active) && rx_queue(p)->vq &&
@@ -203,10 +203,12 @@ static void update_listening(struct net_pair *p)
 
 	if (want == p->listening)
 		return;
-	if (watch(p, want ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, p->cfg.fd, EPOLLIN, EVENT_FD))
-		p->lost = true;
-	else
+	if (watch(p, want ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, p->cfg.fd, EPOLLIN, EVENT_FD)) {
+		rx_queue(p)->broken = true;
+		virtio_needs_reset(rx_queue(p)->transport);
+	} else {
 		p->listening = want;
+	}
 }
 
 static void count_kicks(struct net_pair *p, unsigned int events)

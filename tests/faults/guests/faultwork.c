@@ -50,7 +50,7 @@ static void start_queues(struct vdev *d, unsigned int n, uint64_t wanted)
 			guest_exit(NO_ANSWER);
 		vdev_setup_irqs(d, n, d->nr_vectors ? IRQ_MSI_UPDATE_FIRST : IRQ_NONE);
 		vdev_set_status(d, S_DRIVER_OK);
-		if (!(vdev_status(d) & S_NEEDS_RESET))
+		if (!WAIT(vdev_status(d) & S_NEEDS_RESET, 2))
 			return;
 		seen.errors++;
 	}
@@ -60,6 +60,16 @@ static void start_queues(struct vdev *d, unsigned int n, uint64_t wanted)
 static void start(struct vdev *d)
 {
 	start_queues(d, 1, features() | option_number("wce", 1) << VIRTIO_BLK_F_CONFIG_WCE);
+}
+
+/* Whether the device has given up meanwhile, as it may; it then starts anew. */
+static bool restarted(struct vdev *d)
+{
+	if (!(vdev_status(d) & S_NEEDS_RESET))
+		return false;
+	seen.errors++;
+	start(d);
+	return true;
 }
 
 /* Like a driver: an error is asked again, silence is the end. */
@@ -72,7 +82,7 @@ static void request(struct vdev *d, uint32_t type, uint64_t sector, void *data, 
 		status = blk_do(d, 0, type, sector, data, len);
 		if (status == VIRTIO_BLK_S_OK)
 			return;
-		if (status == BLK_NO_ANSWER)
+		if (status == BLK_NO_ANSWER && !restarted(d))
 			leave(NO_ANSWER);
 		seen.errors++;
 	}
@@ -155,6 +165,15 @@ static void zero_and_discard(struct vdev *d)
 			leave(WRONG_DATA);
 }
 
+static void start_net(void)
+{
+	unsigned int i;
+
+	start_queues(net.d, 2, 1ull << VIRTIO_NET_F_MAC);
+	for (i = 0; i < 8; i++)
+		net_offer(0, i, NET_BUF);
+}
+
 /* Frames may be lost; not for ever. */
 static void talk(void)
 {
@@ -163,13 +182,12 @@ static void talk(void)
 	if (!vdev_get(VIRTIO_ID_NET, 0))
 		return;
 	net_setup();
-	start_queues(net.d, 2, 1ull << VIRTIO_NET_F_MAC);
-	for (i = 0; i < 8; i++)
-		net_offer(0, i, NET_BUF);
-	for (i = 0; i < TRIES && !net_arp(0); i++)
+	start_net();
+	for (i = 0; i < TRIES && !(net_arp(0) && net_ping(0, 64) && net_ping(0, 1000)); i++) {
 		seen.errors++;
-	for (i = 0; i < TRIES && !(net_ping(0, 64) && net_ping(0, 1000)); i++)
-		seen.errors++;
+		if (vdev_status(net.d) & S_NEEDS_RESET)
+			start_net();
+	}
 	if (i == TRIES)
 		leave(NO_NET);
 }

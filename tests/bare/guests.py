@@ -27,6 +27,8 @@ class Guest:
     check: str = ""             # the only one that runs
     tap: bool = False           # needs a network of its own, with a tap
     vhost: bool = False         # ... and the kernel's vhost-net
+    watched: bool = False       # gets a second interface, which has to serve after each check
+    sanitized: bool = False     # also runs on a monitor with sanitizers
     flap: bool = False          # ... which goes down and up a few times
     seconds: float = 20
     stats: dict = dataclasses.field(default_factory=dict)   # path in --stats -> value at the end
@@ -41,6 +43,10 @@ def two(name, **kw):
 
 def variant(name, program, **kw):
     return two(name, program=program, **kw)
+
+
+def hostile(name, program="", **kw):
+    return two(name, program=program, watched=True, **kw)
 
 
 def net(options):
@@ -77,8 +83,8 @@ GUESTS = CONFORMANCE + POWER + [
     variant("line-single", "line", args=("--irq", "single"), append="irq=single"),
     variant("line-15-disks", "line", disks=("queues=2",) * 15, args=("--irq", "single"),
             append="irq=single"),
-    two("transport"),
-    variant("transport-single", "transport", args=("--irq", "single")),
+    hostile("transport", sanitized=True),
+    hostile("transport-single", "transport", args=("--irq", "single")),
     variant("cost-start", "cost", check="a_start_and_traffic", stats={
         "routing.set_gsi_routing": 1, "routing.irqfd_binds": 5, "routing.irqfd_unbinds": 0,
         "devices.0.notify_writes": 0, "devices.0.running_accesses": 1,
@@ -92,22 +98,22 @@ GUESTS = CONFORMANCE + POWER + [
             stats={"routing.gsis_in_use": 0}),
     Guest("many", disks=("queues=1",) * 126 + ("queues=1,irq=shared", "queues=1,irq=single"),
           seconds=60, append="devices=128", stats={"routing.gsis_in_use": 254}),
-    two("storm", cpus=2, seconds=40),
+    hostile("storm", cpus=2, seconds=40),
     Guest("serial"),
-    two("hostile_ring"),
-    variant("hostile_ring-threads", "hostile_ring", disks=("queues=2,aio=threads", "queues=2")),
-    two("hostile_blk"),
-    variant("hostile_blk-threads", "hostile_blk", disks=("queues=2,aio=threads", "queues=2")),
-    two("hostile_smp", cpus=2),
-    variant("hostile_smp-threads", "hostile_smp", cpus=2,
+    hostile("hostile_ring", sanitized=True),
+    hostile("hostile_ring-threads", "hostile_ring", disks=("queues=2,aio=threads", "queues=2")),
+    hostile("hostile_blk", sanitized=True),
+    hostile("hostile_blk-threads", "hostile_blk", disks=("queues=2,aio=threads", "queues=2")),
+    hostile("hostile_smp", cpus=2, sanitized=True),
+    hostile("hostile_smp-threads", "hostile_smp", cpus=2,
             disks=("queues=2,aio=threads", "queues=2")),
     Guest("net", tap=True, args=net("vhost=off")),
     Guest("net-line", "net", tap=True, args=("--irq", "single", *net("vhost=off"))),
     Guest("net-link", "net", tap=True, flap=True, append="flap=1",
           check="a_link_change_is_a_configuration_change", args=net("vhost=off")),
     Guest("net-vhost", "net", tap=True, vhost=True, args=net("vhost=on")),
-    two("hostile_net", tap=True, args=net("vhost=off")),
-    variant("hostile_net-vhost", "hostile_net", tap=True, vhost=True, append="vhost=1",
+    hostile("hostile_net", tap=True, sanitized=True, args=net("vhost=off")),
+    hostile("hostile_net-vhost", "hostile_net", tap=True, vhost=True, append="vhost=1",
             args=net("vhost=on")),
 ]
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Group B of the hostile cases: requests that are no requests. */
+#include "neighbours.h"
 #include "print.h"
 #include "subject.h"
 
@@ -14,7 +15,8 @@ static uint8_t *page;
 static void setup(void)
 {
 	subject_setup();
-	other = bystander_start();
+	neighbours_start();
+	other = bystander();
 	dev->queue_size = 32;
 	vdev_start(dev, 2, ~0ull & ~F_EVENT_IDX, IRQ_NONE);
 	req = blk_req(dev, 0);
@@ -359,7 +361,7 @@ static void b12_two_queues_write_one_sector(void)
 	}
 }
 
-CHECKS_WITH("hostile_blk", setup,
+CHECKS_WATCHED("hostile_blk", setup,
 	CHECK(b1_short_headers),
 	CHECK(b1_header_in_sixteen_pieces),
 	CHECK(b1_header_that_is_not_memory),

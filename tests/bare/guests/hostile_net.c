@@ -4,6 +4,7 @@
  * back; a broken queue stops this device until its reset, and no other.
  */
 #include "net.h"
+#include "neighbours.h"
 #include "print.h"
 #include "subject.h"
 
@@ -18,7 +19,8 @@ static void setup(void)
 {
 	net_setup();
 	dev = net.d;
-	other = bystander_start();
+	neighbours_start();
+	other = bystander();
 	net.d->queue_size = 128;
 	net_start(NET_FEATURES | F(VIRTIO_NET_F_CSUM) | F(VIRTIO_NET_F_HOST_TSO4), IRQ_NONE, NR_RX);
 	if (!check_failed() && !net_arp(0))
@@ -358,7 +360,7 @@ static void reset_under_traffic(void)
 	expect_alive_after_reset();
 }
 
-CHECKS_WITH("hostile_net", setup,
+CHECKS_WATCHED("hostile_net", setup,
 	CHECK(n1_frames_of_0_to_13_bytes),
 	CHECK(n1_less_than_a_header),
 	CHECK(n1_header_byte_by_byte),

@@ -4,6 +4,7 @@
  * queue, the device says DEVICE_NEEDS_RESET at most, a second device works
  * on, and after a reset the first one does too.
  */
+#include "neighbours.h"
 #include "print.h"
 #include "subject.h"
 
@@ -18,7 +19,8 @@ static struct vring_desc table[64] __attribute__((aligned(16)));
 static void setup(void)
 {
 	subject_setup();
-	other = bystander_start();
+	neighbours_start();
+	other = bystander();
 	vdev_start(dev, 2, F_INDIRECT, IRQ_NONE);
 	r = &dev->ring[0];
 	page = blk_page(dev, 0);
@@ -435,7 +437,7 @@ static void a_broken_queue_stops_the_device_until_reset(void)
 	expect_all_well();
 }
 
-CHECKS_WITH("hostile_ring", setup,
+CHECKS_WATCHED("hostile_ring", setup,
 	CHECK(q1_ring_addresses),
 	CHECK(q2_rings_on_top_of_each_other),
 	CHECK(q3_head_is_size),

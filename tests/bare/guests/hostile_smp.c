@@ -4,6 +4,7 @@
  * Q14). The requests may end in any way; the monitor, the other device and,
  * after a reset, this one must not mind.
  */
+#include "neighbours.h"
 #include "print.h"
 #include "subject.h"
 
@@ -19,7 +20,8 @@ static void setup(void)
 	subject_setup();
 	if (!cpu_start(1))
 		check_abort("the second CPU does not start");
-	other = bystander_start();
+	neighbours_start();
+	other = bystander();
 	stop = false;
 	rounds = 0;
 }
@@ -122,6 +124,6 @@ static void q7_the_index_runs_on_by_itself(void)
 	finish();
 }
 
-CHECKS_WITH("hostile_smp", setup,
+CHECKS_WATCHED("hostile_smp", setup,
 	CHECK(q14_descriptors_change_while_they_are_read),
 	CHECK(q7_the_index_runs_on_by_itself))

@@ -4,6 +4,7 @@
  * seconds. Meanwhile another device answers in good time, and afterwards the
  * device under the storm is in order.
  */
+#include "neighbours.h"
 #include "subject.h"
 
 #define STORM_MS ((uint32_t)option_number("storm", 1500))
@@ -18,7 +19,8 @@ static void setup(void)
 	subject_msi_setup();
 	if (!cpu_start(1))
 		check_abort("the second CPU does not start");
-	other = bystander_start();
+	neighbours_start();
+	other = bystander();
 	stop = false;
 	rounds = 0;
 }
@@ -151,7 +153,7 @@ static void m14_interrupts_without_end(void)
 	EXPECT(irq_count[1][VEC_QUEUE(dev, 0)] <= n);
 }
 
-CHECKS_WITH("storm", setup,
+CHECKS_WATCHED("storm", setup,
 	CHECK(m5_programming_without_end),
 	CHECK(m6_masking_without_end),
 	CHECK(m2_refused_messages_without_end),

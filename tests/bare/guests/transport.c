@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Group T of the hostile cases: registers of the transport, used wrongly. */
 #include "layout.h"
+#include "neighbours.h"
 #include "print.h"
 #include "subject.h"
 
 #define STATUS_RUNNING (S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK)
 #define UNCLAIMED 0xd0000000u
 #define UNCLAIMED_PORT 0x2345
+
+static void setup(void)
+{
+	subject_setup();
+	neighbours_start();
+}
 
 static void start(void)
 {
@@ -381,7 +388,7 @@ static void t19_unclaimed_addresses_read_all_ones(void)
 	EXPECT(blk_works(dev, 0));
 }
 
-CHECKS_WITH("transport", subject_setup,
+CHECKS_WATCHED("transport", setup,
 	CHECK(t1_odd_reads_give_0),
 	CHECK(t1_odd_writes_change_nothing),
 	CHECK(t2_string_and_crossing_accesses_are_harmless),

@@ -139,6 +139,8 @@ static void run_all(void)
 			check_table.before();
 		if (verdict == VERDICT_OK)
 			running->run();
+		if (verdict == VERDICT_OK && check_table.after)
+			check_table.after();
 		if (verdict == VERDICT_OK)
 			print("ok %s.%s\n", check_table.program, running->name);
 	}

@@ -20,6 +20,7 @@ struct check {
 struct check_table {
 	const char *program;
 	void (*before)(void);		/* each check; NULL: nothing */
+	void (*after)(void);		/* each check that has not failed; it still can */
 	const struct check *check;
 	unsigned int nr_checks;
 };

@@ -216,11 +216,17 @@ void machine_describe(const struct machine *m, const struct vm_config *c,
 						      line_of(i) };
 }
 
-void machine_stop(struct machine *m)
+int machine_stop(struct machine *m)
 {
-	for (unsigned int i = 0; i < m->nr_devs; i++)
-		if (m->dev[i])
-			vmmio_stop(m->dev[i]);
+	int ret = 0;
+
+	for (unsigned int i = 0; i < m->nr_devs; i++) {
+		int err = m->dev[i] ? vmmio_stop(m->dev[i]) : 0;
+
+		if (err)
+			ret = err;
+	}
+	return ret;
 }
 
 void machine_free(struct machine *m)

@@ -53,8 +53,8 @@ int machine_build(struct machine *m, const struct vm_config *c, const struct mac
 void machine_describe(const struct machine *m, const struct vm_config *c,
 		      const struct guest_mem *mem, bool pit, struct fw_desc *desc);
 
-/* All queues drained, all disks flushed, no device thread runs. */
-void machine_stop(struct machine *m);
+/* All queues drained, all disks flushed, no device thread runs. -errno: a flush failed. */
+int machine_stop(struct machine *m);
 void machine_free(struct machine *m);	/* a half-built one too */
 
 #endif

@@ -14,24 +14,52 @@
 #include "msi.h"
 #include "sandbox.h"
 #include "uart16550.h"
+#include "util.h"
 #include "vm.h"
 #include "vm_priv.h"
 
 enum { POLL_END, POLL_SIGNAL, POLL_MSI, POLL_UART, POLL_STDIN, NR_POLL };
 
-/* Signals that stop the VM in good order arrive here as data. */
+static void stop_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+}
+
+/*
+ * Signals that stop the VM in good order arrive here as data. Others that have
+ * nothing to say to us stay pending: a closed console (SIGPIPE) loses output,
+ * not the guest, a full disk image (SIGXFSZ) is an I/O error.
+ */
 static int open_signals(void)
 {
-	sigset_t stop;
+	static const int heard[] = { SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGABRT, SIGSEGV, SIGBUS,
+				     SIGFPE, SIGILL, SIGTRAP, SIGSYS };
+	sigset_t blocked, stop;
 	int fd;
 
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGINT);
-	sigaddset(&stop, SIGTERM);
-	sigaddset(&stop, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	sigfillset(&blocked);
+	for (unsigned int i = 0; i < ARRAY_SIZE(heard); i++)
+		sigdelset(&blocked, heard[i]);
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	stop_signals(&stop);
 	fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 	return fd < 0 ? log_errno("signalfd") : fd;
+}
+
+/* What is in flight may hang on the host: from now on the next signal ends us at once. */
+static void close_signals(int fd)
+{
+	struct signalfd_siginfo info;
+	sigset_t stop;
+
+	while (read(fd, &info, sizeof(info)) > 0)
+		;		/* sent together with the first */
+	close(fd);
+	stop_signals(&stop);
+	pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
 }
 
 static void on_signal(struct vm *vm, int fd)
@@ -125,26 +153,24 @@ static int start_vcpus(struct vm *vm)
 int vm_run(struct vm *vm)
 {
 	int signal_fd = open_signals();
-	int status;
+	int status, ret;
 
 	if (signal_fd < 0)
 		return VM_EXIT_ERROR;
-	signal(SIGPIPE, SIG_IGN);	/* a closed console loses output, not the guest */
-	signal(SIGXFSZ, SIG_IGN);	/* a full disk image is an I/O error */
 	if (vm->cfg->console == VM_CONSOLE_STDIO)
 		console_raw(STDIN_FILENO);
 	if (start_vcpus(vm))
 		vm_end(vm, VM_EXIT_ERROR);
 	main_loop(vm, signal_fd);
+	console_restore();
+	close_signals(signal_fd);
 	stop_vcpus(vm);
 	join_vcpus(vm);
-	machine_stop(&vm->machine);
+	ret = machine_stop(&vm->machine);
 	if (vm->uart)
 		uart16550_flush(vm->uart);
-	console_restore();
-	close(signal_fd);
+	if (vm->stats_fd >= 0 && stats_write(vm))
+		ret = -EIO;
 	status = atomic_load(&vm->end_status);
-	if (vm->stats_fd >= 0 && stats_write(vm) && status == VM_EXIT_OK)
-		status = VM_EXIT_ERROR;
-	return status;
+	return ret && status == VM_EXIT_OK ? VM_EXIT_ERROR : status;
 }

@@ -153,13 +153,10 @@ static int blk_file_write_zeroes(struct blk_backend *b, uint64_t off, uint64_t l
 	return ret;
 }
 
-/* What the guest was told is written is on the disk before the image is let go. */
 static void blk_file_free(struct blk_backend *b)
 {
 	if (!b)
 		return;
-	if (!b->readonly)
-		blk_file_flush(b);
 	if (b->fd >= 0)
 		close(b->fd);
 	free(to_file(b));
@@ -332,7 +329,6 @@ int blk_file_open(struct blk_backend **out, const struct blk_file_cfg *cfg, cons
 	*out = &f->be;
 	return 0;
 fail:
-	f->be.readonly = true;	/* nothing to flush */
 	blk_file_free(&f->be);
 	return ret;
 }

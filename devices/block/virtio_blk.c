@@ -96,6 +96,13 @@ static void virtio_blk_stop(struct virtio_dev *dev)
 	b->config.wce = b->cache != VIRTIO_BLK_WRITETHROUGH;
 }
 
+static int virtio_blk_settle(struct virtio_dev *dev)
+{
+	struct blk_backend *be = to_blk(dev)->disk.backend;
+
+	return be->readonly ? 0 : be->ops->flush(be);
+}
+
 static void virtio_blk_free(struct virtio_dev *dev)
 {
 	struct virtio_blk *b = to_blk(dev);
@@ -124,6 +131,7 @@ static const struct virtio_dev_ops virtio_blk_ops = {
 	.write_config = virtio_blk_write_config,
 	.start = virtio_blk_start,
 	.stop = virtio_blk_stop,
+	.settle = virtio_blk_settle,
 	.free = virtio_blk_free,
 	.stats = virtio_blk_stats,
 	.queue_stats = virtio_blk_queue_stats,

@@ -48,6 +48,8 @@ struct virtio_dev_ops {
 	int (*start)(struct virtio_dev *dev, const struct virtio_start *s);
 	/* No I/O in flight, no thread in the queues once it returns. */
 	void (*stop)(struct virtio_dev *dev);
+	/* NULL, or makes lasting what the driver left behind. Not started. 0 or -errno. */
+	int (*settle)(struct virtio_dev *dev);
 	/* The device is not started. Closes what it owns. */
 	void (*free)(struct virtio_dev *dev);
 	/*

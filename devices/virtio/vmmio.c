@@ -492,18 +492,22 @@ int vmmio_create(struct vmmio **out, struct virtio_dev *dev, const struct guest_
 	return 0;
 }
 
-void vmmio_stop(struct vmmio *t)
+int vmmio_stop(struct vmmio *t)
 {
+	int ret;
+
 	pthread_mutex_lock(&t->lock);
 	stop_queues(t);
+	ret = t->dev->ops->settle ? t->dev->ops->settle(t->dev) : 0;
 	pthread_mutex_unlock(&t->lock);
+	return ret;
 }
 
 void vmmio_free(struct vmmio *t)
 {
 	if (!t)
 		return;
-	vmmio_stop(t);
+	stop_queues(t);
 	for (unsigned int q = 0; q < t->dev->nr_queues; q++) {
 		virtq_free(t->vq[q]);
 		if (t->kick_fd[q] >= 0)

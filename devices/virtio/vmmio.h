@@ -37,8 +37,11 @@ void vmmio_free(struct vmmio *t);
 /* ctx is the struct vmmio. */
 extern const struct bus_ops vmmio_bus_ops;
 
-/* Stops the device for good: what the driver asked for is done, then no thread runs. */
-void vmmio_stop(struct vmmio *t);
+/*
+ * Stops the device for good: what the driver asked for is done and lasting, no
+ * thread runs. 0, or -errno (logged): not all of it is lasting.
+ */
+int vmmio_stop(struct vmmio *t);
 
 /* The eventfd behind queue q's doorbell, for an ioeventfd. */
 int vmmio_kick_fd(const struct vmmio *t, unsigned int q);

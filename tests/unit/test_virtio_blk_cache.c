@@ -197,6 +197,30 @@ START_TEST(an_error_of_the_host_is_an_io_error_and_the_next_request_works)
 }
 END_TEST
 
+/* rows D2, D8 */
+START_TEST(what_is_left_behind_is_flushed_and_a_failure_is_told)
+{
+	create_recorded(VIRTIO_BLK_WRITEBACK, false);
+	run_recorded(dev->features, VIRTIO_BLK_T_OUT);
+	ck_assert_int_eq(recorder.nr_flushes, 0);
+	ck_assert_int_eq(dev->ops->settle(dev), 0);
+	ck_assert_int_eq(recorder.nr_flushes, 1);
+	recorder.result = -EIO;
+	ck_assert_int_eq(dev->ops->settle(dev), -EIO);
+	fake_transport_free(ft);
+}
+END_TEST
+
+/* row D8 */
+START_TEST(a_read_only_disk_has_nothing_to_flush)
+{
+	create_recorded(VIRTIO_BLK_WRITEBACK, true);
+	ck_assert_int_eq(dev->ops->settle(dev), 0);
+	ck_assert_int_eq(recorder.nr_flushes, 0);
+	fake_transport_free(ft);
+}
+END_TEST
+
 static const struct {
 	uint16_t queues, size;
 } bad_numbers[] = { { 0, 64 }, { 65, 64 }, { 1, 0 }, { 1, 2 }, { 1, 48 }, { 1, 32769 } };
@@ -225,6 +249,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, switching_the_cache_off_flushes_and_makes_later_writes_stable);
 	tcase_add_test(tc, a_read_only_disk_refuses_writes_before_the_backend);
 	tcase_add_test(tc, an_error_of_the_host_is_an_io_error_and_the_next_request_works);
+	tcase_add_test(tc, what_is_left_behind_is_flushed_and_a_failure_is_told);
+	tcase_add_test(tc, a_read_only_disk_has_nothing_to_flush);
 	tcase_add_loop_test(tc, numbers_outside_their_range_are_refused, 0,
 			    ARRAY_SIZE(bad_numbers));
 	suite_add_tcase(s, tc);

@@ -39,6 +39,20 @@ static uint64_t features(void)
 	return option_number("flush", 1) ? 1ull << VIRTIO_BLK_F_FLUSH | F_EVENT_IDX : F_EVENT_IDX;
 }
 
+/* false: the device refuses, or asks for a reset. */
+static bool setup_messages(struct vdev *d, unsigned int n)
+{
+	unsigned int q;
+	bool refused;
+
+	if (!d->nr_vectors)
+		return true;
+	refused = msi_update(d, VIRTIO_MMIO_MSI_VECTOR_CONFIG, 0, VEC_CONFIG(d));
+	for (q = 0; q < n && q + 1 < d->nr_vectors; q++)
+		refused |= msi_update(d, VIRTIO_MMIO_MSI_VECTOR_QUEUE(q), 0, VEC_QUEUE(d, q));
+	return !msi_enable(d, true) && !refused;
+}
+
 /* A device that could not be started says so, and can be after a reset. */
 static void start_queues(struct vdev *d, unsigned int n, uint64_t wanted)
 {
@@ -48,10 +62,11 @@ static void start_queues(struct vdev *d, unsigned int n, uint64_t wanted)
 		vdev_prepare(d, n, wanted);
 		if (check_failed())
 			guest_exit(NO_ANSWER);
-		vdev_setup_irqs(d, n, d->nr_vectors ? IRQ_MSI_UPDATE_FIRST : IRQ_NONE);
-		vdev_set_status(d, S_DRIVER_OK);
-		if (!WAIT(vdev_status(d) & S_NEEDS_RESET, 2))
-			return;
+		if (setup_messages(d, n)) {
+			vdev_set_status(d, S_DRIVER_OK);
+			if (!WAIT(vdev_status(d) & S_NEEDS_RESET, 2))
+				return;
+		}
 		seen.errors++;
 	}
 	leave(NO_ANSWER);
@@ -94,7 +109,8 @@ static void flush(struct vdev *d)
 {
 	unsigned int i;
 
-	if (!option_number("flush", 1))
+	if (!option_number("flush", 1) || !option_number("send", 1) ||
+	    !(d->features & 1ull << VIRTIO_BLK_F_FLUSH))
 		return;
 	if (blk_do(d, 0, VIRTIO_BLK_T_FLUSH, 0, NULL, 0) == VIRTIO_BLK_S_OK)
 		return;
@@ -289,6 +305,34 @@ static void job_journal(void)
 	leave(RIGHT);
 }
 
+static unsigned int count_flushes(struct vdev *d)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < 5; i++)
+		n += blk_do(d, 0, VIRTIO_BLK_T_FLUSH, 0, NULL, 0) == VIRTIO_BLK_S_OK;
+	return n;
+}
+
+/* How many flushes succeed, before and after a reset; the power goes at the end. */
+static void job_latch(void)
+{
+	struct vdev *d = disk_get(0);
+	unsigned int before;
+
+	start(d);
+	write_sectors(d, 1, 0, PAGE_SECTORS);
+	before = count_flushes(d);
+	vdev_reset(d);
+	start(d);
+	print("flushes: %u of 5, after a reset %u of 5\n", before, count_flushes(d));
+	write_sectors(d, 2, 0, PAGE_SECTORS);
+	read_sectors(d, 2, 0, PAGE_SECTORS);
+	print("reads and writes work\n");
+	out8(LAYOUT_PORT_SLEEP, 1u << 5 | 5u << 2);
+	guest_halt();
+}
+
 /* Says what a read and a write of the last page give, whenever that changes. */
 static void job_watch(void)
 {
@@ -397,7 +441,7 @@ static void job_routes(void)
 static const struct { const char *name; void (*run)(void); } job[] = {
 	{ "sweep", job_sweep }, { "traffic", job_traffic }, { "verify", job_verify },
 	{ "journal", job_journal }, { "watch", job_watch }, { "hung", job_hung },
-	{ "off", job_off }, { "routes", job_routes },
+	{ "off", job_off }, { "routes", job_routes }, { "latch", job_latch },
 };
 
 static void the_job(void)

@@ -7,15 +7,16 @@
  */
 #include "sandbox.h"
 
-#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/securebits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -109,23 +110,28 @@ static int leave_root(struct sandbox *s)
 	return ret ? missing(s, "an empty root", ret) : 0;
 }
 
-/* Nobody gets a right by being user 0 or by a change of user any more. */
+/*
+ * Nobody gets a right by being user 0 or by a change of user any more. The
+ * kernel may know more capabilities than our headers: EINVAL is the end of them.
+ */
 static int drop_bounding_set(const struct sandbox *s)
 {
 	const unsigned long bits =
 		SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
 		SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
 		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+	unsigned long cap = 0;
 
-	capng_clear(CAPNG_SELECT_ALL);
-	if (capng_apply(CAPNG_SELECT_BOUNDS))
-		return missing(s, "an empty bounding set", -EPERM);
+	while (!prctl(PR_CAPBSET_DROP, cap, 0, 0, 0))
+		cap++;
+	if (errno != EINVAL || cap <= CAP_CHECKPOINT_RESTORE)
+		return missing(s, "an empty bounding set", -errno);
 	return prctl(PR_SET_SECUREBITS, bits) ? missing(s, "locked securebits", -errno) : 0;
 }
 
 static int drop_user(struct sandbox *s)
 {
-	uid_t uid = s->cfg->has_user ? s->cfg->uid : FIRST_UID + (uid_t)getpid();
+	uid_t uid = s->cfg->has_user ? s->cfg->uid : FIRST_UID + (uid_t)s->pid;
 	gid_t gid = s->cfg->has_user ? s->cfg->gid : (gid_t)uid;
 
 	if (!setgroups(0, NULL) && !setresgid(gid, gid, gid) && !setresuid(uid, uid, uid))
@@ -134,11 +140,14 @@ static int drop_user(struct sandbox *s)
 	return missing(s, "a user of its own (see --jail-user)", -errno);
 }
 
+/* The ambient set goes with the inheritable one: capabilities(7). */
 static int drop_capabilities(void)
 {
-	capng_clear(CAPNG_SELECT_ALL);
-	if (capng_apply(CAPNG_SELECT_CAPS) || capng_apply(CAPNG_SELECT_AMBIENT))
-		return log_fail(-EPERM, "jail: capabilities cannot be dropped");
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	static const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capset, &head, none))
+		return log_errno("jail: capabilities cannot be dropped");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return log_errno("jail: no_new_privs");
 	return 0;
@@ -175,13 +184,13 @@ static int enter(struct sandbox *s, const struct sandbox_needs *needs)
 	return ret ? ret : sandbox_limits(s, needs);
 }
 
-static enum sandbox_mode effective_mode(const struct sandbox_cfg *cfg)
+static enum sandbox_mode effective_mode(const struct sandbox_cfg *cfg, bool root)
 {
 	if (cfg->mode != SANDBOX_DEFAULT)
 		return cfg->mode;
 	if (SANITIZED)
 		return SANDBOX_OFF;	/* they look into /proc at the end */
-	return geteuid() ? SANDBOX_AUTO : SANDBOX_ON;
+	return root ? SANDBOX_ON : SANDBOX_AUTO;
 }
 
 /* Only with SANDBOX_TRAP: says what was asked for, answers ENOSYS. */
@@ -220,15 +229,36 @@ static int load_filter(const struct sandbox *s, enum sandbox_role role)
 		sigaddset(&trap, SIGSYS);
 		pthread_sigmask(SIG_UNBLOCK, &trap, NULL);
 	}
-	ret = sandbox_filter_load(role, s->cfg->seccomp);
+	ret = sandbox_filter_load(role, s->cfg->seccomp, s->pid);
 	return ret ? log_fail(ret, "jail: system-call filter: %s", strerror(-ret)) : 0;
 }
 
 static int enter_thread(const struct worker_entry *e)
 {
 	const struct sandbox_role_entry *r = (const void *)e;	/* its first member */
+	struct sandbox *s = r->sandbox;
+	int ret = load_filter(s, r->role);
 
-	return load_filter(r->sandbox, r->role);
+	pthread_mutex_lock(&s->lock);
+	s->nr_missing--;
+	if (ret)
+		s->result = ret;
+	pthread_mutex_unlock(&s->lock);
+	pthread_cond_signal(&s->entered);
+	return ret;
+}
+
+/* Until each thread has its filter, or one could not get it. */
+static int wait_for_threads(struct sandbox *s)
+{
+	int ret;
+
+	pthread_mutex_lock(&s->lock);
+	while (s->nr_missing && !s->result)
+		pthread_cond_wait(&s->entered, &s->lock);
+	ret = s->result;
+	pthread_mutex_unlock(&s->lock);
+	return ret;
 }
 
 static int check_filters(struct sandbox *s)
@@ -251,7 +281,8 @@ static int check_filters(struct sandbox *s)
 int sandbox_enter(struct sandbox **out, const struct sandbox_cfg *cfg,
 		  const struct sandbox_needs *needs)
 {
-	enum sandbox_mode mode = effective_mode(cfg);
+	bool root = !geteuid();
+	enum sandbox_mode mode = effective_mode(cfg, root);
 	struct sandbox *s;
 	int ret;
 
@@ -263,7 +294,11 @@ int sandbox_enter(struct sandbox **out, const struct sandbox_cfg *cfg,
 		return -ENOMEM;
 	s->cfg = cfg;
 	s->strict = mode == SANDBOX_ON;
-	s->root = !geteuid();
+	s->pid = getpid();
+	s->nr_missing = needs->nr_threads - 1;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->entered, NULL);
+	s->root = root;
 	s->own_uid = s->own_user = s->root && !cfg->has_user;
 	for (unsigned int i = 0; i < NR_SANDBOX_ROLES; i++)
 		s->role[i] = (struct sandbox_role_entry){ { enter_thread }, s, i };
@@ -282,6 +317,10 @@ int sandbox_enter(struct sandbox **out, const struct sandbox_cfg *cfg,
 
 void sandbox_free(struct sandbox *s)
 {
+	if (!s)
+		return;
+	pthread_cond_destroy(&s->entered);
+	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
 
@@ -290,14 +329,16 @@ const struct worker_entry *sandbox_entry(const struct sandbox *s, enum sandbox_r
 	return s && s->filters ? &s->role[role].entry : NULL;
 }
 
-int sandbox_seal(struct sandbox *s)
+int sandbox_seal(struct sandbox *s, unsigned int nr_fds)
 {
 	int ret;
 
 	if (!s)
 		return 0;
-	ret = sandbox_limit_descriptors();
+	ret = sandbox_limit_descriptors(nr_fds);
 	if (!ret && s->filters)
 		ret = load_filter(s, SANDBOX_MAIN);
+	if (!ret && s->filters)
+		ret = wait_for_threads(s);
 	return ret;
 }

@@ -5,8 +5,8 @@
  * In this order: sandbox_start() closes what was inherited; the caller opens
  * all that a path or a privilege is needed for; sandbox_enter() leaves the
  * host's users, names and networks while there is one thread; the caller
- * builds the machine, and every thread calls sandbox_enter_thread() before
- * its work; sandbox_seal() takes the main thread's rights last.
+ * builds the machine, and every thread runs its sandbox_entry() before its
+ * work; sandbox_seal() waits for that and takes the main thread's rights last.
  * docs/threat-model.md says what each step is for.
  */
 #ifndef MIMSY_SANDBOX_H
@@ -42,7 +42,7 @@ struct sandbox_cfg {
 struct sandbox_needs {
 	uint64_t memory;		/* bytes of the guest */
 	uint64_t max_file;		/* bytes: the largest file that is written to */
-	unsigned int nr_threads;
+	unsigned int nr_threads;	/* the main one, and all that get a sandbox_entry() */
 };
 
 struct sandbox;
@@ -61,7 +61,11 @@ void sandbox_free(struct sandbox *s);	/* NULL is allowed. The process stays jail
 /* For worker_create() and vCPUs: what a thread of this role does first. NULL-safe. */
 const struct worker_entry *sandbox_entry(const struct sandbox *s, enum sandbox_role role);
 
-/* The main thread's part, after the last descriptor was made and the last thread. */
-int sandbox_seal(struct sandbox *s);
+/*
+ * The main thread's part, after the last descriptor was made and the last
+ * thread. No descriptor gets a number of nr_fds or more from then on; poll(2)
+ * takes no more than nr_fds either.
+ */
+int sandbox_seal(struct sandbox *s, unsigned int nr_fds);
 
 #endif

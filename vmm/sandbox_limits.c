@@ -64,15 +64,9 @@ int sandbox_limits(const struct sandbox *s, const struct sandbox_needs *n)
 	return ret;
 }
 
-/* One above what is open: --stats opens KVM's counters, one after the other. */
-int sandbox_limit_descriptors(void)
+int sandbox_limit_descriptors(unsigned int nr)
 {
-	int next = dup(STDERR_FILENO);
-
-	if (next < 0)
-		return log_errno("jail: descriptors");
-	close(next);
-	return set_limit(RLIMIT_NOFILE, (uint64_t)next + 1, "NOFILE");
+	return set_limit(RLIMIT_NOFILE, nr, "NOFILE");
 }
 
 static int open_cgroup(const char *path)

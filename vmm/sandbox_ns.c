@@ -48,53 +48,23 @@ int sandbox_namespaces(void)
 		       CLONE_NEWCGROUP) ? -errno : 0;
 }
 
-/* A read-only tmpfs without a file, mounted on top of the root. Returns a descriptor of it. */
-static int mount_empty(void)
-{
-	int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-	int fd = -1;
-
-	if (fs < 0)
-		return -errno;
-	if (!fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-			     MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-	if (fd >= 0 && move_mount(fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)) {
-		close(fd);
-		fd = -1;
-	}
-	if (fd < 0)
-		fd = -errno;
-	close(fs);
-	return fd;
-}
-
 /*
- * The old root ends up on top of the new one and is taken away. If it is the
- * initial RAM file system it cannot be moved; then it stays below, where no
- * path leads.
+ * An empty read-only tmpfs, mounted where every host has a directory, becomes
+ * the root. The old root ends up on top of the new one and is taken away. If
+ * it is the initial RAM file system it cannot be moved; then it stays below,
+ * where no path leads.
  */
-static int change_root(int fd)
+int sandbox_empty_root(void)
 {
-	if (fchdir(fd))
+	static const char place[] = "/dev";
+	const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", place, "tmpfs", flags, NULL) || chdir(place))
 		return -errno;
 	if (!syscall(SYS_pivot_root, ".", "."))
 		return umount2(".", MNT_DETACH) || chdir("/") ? -errno : 0;
 	if (errno != EINVAL)
 		return -errno;
 	return chroot(".") || chdir("/") ? -errno : 0;
-}
-
-int sandbox_empty_root(void)
-{
-	int fd, ret;
-
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return -errno;
-	fd = mount_empty();
-	if (fd < 0)
-		return fd;
-	ret = change_root(fd);
-	close(fd);
-	return ret;
 }

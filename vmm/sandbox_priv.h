@@ -3,11 +3,13 @@
 #ifndef MIMSY_SANDBOX_PRIV_H
 #define MIMSY_SANDBOX_PRIV_H
 
+#include <pthread.h>
+
 #include "sandbox.h"
 
 struct sandbox_role_entry {
 	struct worker_entry entry;	/* first */
-	const struct sandbox *sandbox;
+	struct sandbox *sandbox;
 	enum sandbox_role role;
 };
 
@@ -18,6 +20,11 @@ struct sandbox {
 	bool filters;				/* threads get system-call filters */
 	bool own_uid;				/* the user id is nobody else's */
 	bool own_user;				/* the same, or it is within a namespace */
+	pid_t pid;				/* ours */
+	pthread_mutex_t lock;
+	pthread_cond_t entered;
+	unsigned int nr_missing;		/* lock: threads without their filter yet */
+	int result;				/* lock: the first error of one */
 	struct sandbox_role_entry role[NR_SANDBOX_ROLES];
 };
 
@@ -29,7 +36,7 @@ int sandbox_empty_root(void);
 /* sandbox_limits.c */
 int sandbox_join_cgroup(const char *path, const struct sandbox_needs *n);	/* logs */
 int sandbox_limits(const struct sandbox *s, const struct sandbox_needs *n);	/* logs */
-int sandbox_limit_descriptors(void);		/* no more than are open now; logs */
+int sandbox_limit_descriptors(unsigned int nr);	/* none is numbered nr or higher; logs */
 
 /* sandbox_landlock.c */
 int sandbox_landlock_abi(void);			/* the kernel's, or -errno */
@@ -37,6 +44,6 @@ int sandbox_landlock(int abi);			/* all rights that this ABI knows; -errno: none
 
 /* sandbox_seccomp.c */
 int sandbox_filter_check(void);
-int sandbox_filter_load(enum sandbox_role role, enum sandbox_seccomp action);
+int sandbox_filter_load(enum sandbox_role role, enum sandbox_seccomp action, pid_t pid);
 
 #endif

@@ -31,13 +31,13 @@ static uint32_t action_code(enum sandbox_seccomp action)
 	}
 }
 
-static void patch(struct sock_filter *f, unsigned int n, enum sandbox_seccomp action)
+static void patch(struct sock_filter *f, unsigned int n, enum sandbox_seccomp action, pid_t pid)
 {
 	for (unsigned int i = 0; i < n; i++) {
 		if (BPF_CLASS(f[i].code) == BPF_RET && f[i].k == SECCOMP_RET_KILL_PROCESS)
 			f[i].k = action_code(action);
 		else if (BPF_CLASS(f[i].code) == BPF_JMP && f[i].k == SANDBOX_PID_PLACEHOLDER)
-			f[i].k = (uint32_t)getpid();
+			f[i].k = (uint32_t)pid;
 	}
 }
 
@@ -48,7 +48,7 @@ int sandbox_filter_check(void)
 	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) ? -errno : 0;
 }
 
-int sandbox_filter_load(enum sandbox_role role, enum sandbox_seccomp action)
+int sandbox_filter_load(enum sandbox_role role, enum sandbox_seccomp action, pid_t pid)
 {
 	struct sock_filter insns[MAX_INSNS];
 	struct sock_fprog prog = { .len = sandbox_programs[role].len, .filter = insns };
@@ -56,6 +56,6 @@ int sandbox_filter_load(enum sandbox_role role, enum sandbox_seccomp action)
 	if (prog.len > MAX_INSNS)
 		return -E2BIG;
 	memcpy(insns, sandbox_programs[role].filter, prog.len * sizeof(insns[0]));
-	patch(insns, prog.len, action);
+	patch(insns, prog.len, action, pid);
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) ? -errno : 0;
 }

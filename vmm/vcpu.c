@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,9 +15,9 @@
 
 #include "kvm.h"
 #include "log.h"
+#include "thread.h"
 #include "worker.h"
 
-#define VCPU_STACK	(128 * 1024)
 #define VCPU_SIGNAL	SIGUSR1
 
 struct vcpu {
@@ -182,18 +181,18 @@ static bool vcpu_run_once(struct vcpu *v)
 
 void vcpu_gate_close(struct vcpu_env *env)
 {
-	pthread_mutex_lock(&env->gate);
+	pthread_rwlock_wrlock(&env->gate);
 }
 
 void vcpu_gate_open(struct vcpu_env *env)
 {
-	pthread_mutex_unlock(&env->gate);
+	pthread_rwlock_unlock(&env->gate);
 }
 
 static void vcpu_wait_gate(struct vcpu_env *env)
 {
-	pthread_mutex_lock(&env->gate);
-	pthread_mutex_unlock(&env->gate);
+	pthread_rwlock_rdlock(&env->gate);
+	pthread_rwlock_unlock(&env->gate);
 }
 
 /* A guest that has powered off runs no further instruction. */
@@ -220,40 +219,16 @@ static void *vcpu_main(void *opaque)
 	return NULL;
 }
 
-static int vcpu_pin(const struct vcpu *v, int cpu)
-{
-	cpu_set_t set;
-	int err;
-
-	if (cpu < 0)
-		return 0;
-	if (cpu >= CPU_SETSIZE)
-		return log_fail(-EINVAL, "vCPU %u: there is no CPU %d", v->id, cpu);
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	err = pthread_setaffinity_np(v->thread, sizeof(set), &set);
-	return err ? log_fail(-err, "vCPU %u: pin to CPU %d: %s", v->id, cpu, strerror(err)) : 0;
-}
-
 /* The thread takes the one signal that is for it and leaves the rest to the main thread. */
 int vcpu_start(struct vcpu *v, int cpu)
 {
-	pthread_attr_t attr;
-	sigset_t mask, old;
-	int err;
+	int ret = thread_create(&v->thread, vcpu_main, v, VCPU_SIGNAL);
 
-	sigfillset(&mask);
-	sigdelset(&mask, VCPU_SIGNAL);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, VCPU_STACK);
-	pthread_sigmask(SIG_SETMASK, &mask, &old);
-	err = pthread_create(&v->thread, &attr, vcpu_main, v);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	if (err)
-		return log_fail(-err, "vCPU %u: start a thread: %s", v->id, strerror(err));
+	if (ret)
+		return log_fail(ret, "vCPU %u: start a thread: %s", v->id, strerror(-ret));
 	v->started = true;
-	return vcpu_pin(v, cpu);
+	ret = cpu < 0 ? 0 : thread_pin(v->thread, cpu);
+	return ret ? log_fail(ret, "vCPU %u: pin to CPU %d: %s", v->id, cpu, strerror(-ret)) : 0;
 }
 
 /* immediate_exit catches a thread that is on its way into KVM_RUN, the signal one inside. */

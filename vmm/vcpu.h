@@ -31,7 +31,7 @@ struct vcpu_env {			/* shared by all vCPUs, constant but for the last two */
 	void (*ended)(void *ctx, enum vcpu_end end);
 	void *ctx;
 	const struct worker_entry *entry;	/* what a thread does first; NULL: nothing */
-	pthread_mutex_t gate;		/* held while no thread may enter the guest */
+	pthread_rwlock_t gate;		/* write-locked while no thread may enter the guest */
 	atomic_bool over;		/* any thread sets: no vCPU enters the guest again */
 };
 

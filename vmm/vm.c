@@ -95,12 +95,11 @@ static int add_ports(struct vm *vm)
 
 static int add_console(struct vm *vm)
 {
-	struct uart16550_cfg cfg;
+	struct uart16550_cfg cfg = { .out_fd = vm->console_fd, .out_plain = vm->console_plain };
 	int ret;
 
 	if (vm->cfg->console == VM_CONSOLE_NONE)
 		return 0;
-	cfg.out_fd = vm->console_fd;
 	ret = msi_router_line(vm->router, LAYOUT_GSI_SERIAL, &cfg.irq_fd);
 	if (!ret)
 		ret = uart16550_create(&vm->uart, &cfg);
@@ -134,7 +133,7 @@ static int create_vcpus(struct vm *vm)
 		.ended = vm_on_vcpu_end,
 		.ctx = vm,
 		.entry = sandbox_entry(vm->sandbox, SANDBOX_VCPU),
-		.gate = PTHREAD_MUTEX_INITIALIZER,
+		.gate = PTHREAD_RWLOCK_INITIALIZER,
 	};
 	for (unsigned int i = 0; i < vm->cfg->nr_cpus && !ret; i++) {
 		ret = vcpu_create(&vm->vcpu[i], &vm->env, i);

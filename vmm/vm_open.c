@@ -80,17 +80,27 @@ static int open_file(const char *path, int *fd)
 	return *fd < 0 ? log_errno("%s: open", path) : 0;
 }
 
+/* How long a regular file may become; 0 for others. */
+static uint64_t room_for(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) ? (uint64_t)st->st_size + OUTPUT_GROWTH : 0;
+}
+
 /*
  * A terminal or pipe gets a description of its own, lest O_NONBLOCK is seen
  * by other programs; without one the serial port asks before it writes.
  */
-static int open_stdout(void)
+static int open_stdout(struct vm *vm)
 {
 	struct stat st;
 	int fd = -1;
 
-	if (!fstat(STDOUT_FILENO, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+	if (fstat(STDOUT_FILENO, &st))
+		return STDOUT_FILENO;
+	vm->stdout_room = room_for(&st);
+	if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
 		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	vm->console_plain = S_ISREG(st.st_mode) || fd >= 0;
 	return fd < 0 ? STDOUT_FILENO : fd;
 }
 
@@ -98,7 +108,7 @@ static int open_console(struct vm *vm)
 {
 	switch (vm->cfg->console) {
 	case VM_CONSOLE_STDIO:
-		vm->console_fd = open_stdout();
+		vm->console_fd = open_stdout(vm);
 		return 0;
 	case VM_CONSOLE_FILE:
 		vm->console_fd = open(vm->cfg->console_file,
@@ -161,27 +171,18 @@ void vm_close(struct vm *vm)
 	close_file(&vm->kvm.sys_fd);
 }
 
-static uint64_t room_for(int fd)
-{
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
-		return 0;
-	return (uint64_t)st.st_size + OUTPUT_GROWTH;
-}
-
 /* The largest file that is written to: a disk, or a file that takes output. */
 static uint64_t max_file(const struct vm *vm)
 {
-	const int fd[] = { vm->console_fd, vm->stats_fd, STDERR_FILENO };
-	uint64_t max = machine_max_disk(&vm->machine);
+	uint64_t max = machine_max_disk(&vm->machine), log = 0;
+	struct stat st;
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(fd); i++) {
-		uint64_t room = room_for(fd[i]);
-
-		max = MAX(max, room);
-	}
-	return max;
+	if (!fstat(STDERR_FILENO, &st))
+		log = room_for(&st);
+	if (vm->cfg->console == VM_CONSOLE_FILE || vm->stats_fd >= 0)
+		max = MAX(max, OUTPUT_GROWTH);		/* they were emptied as they were opened */
+	max = MAX(max, vm->stdout_room);
+	return MAX(max, log);
 }
 
 int vm_enter_sandbox(struct vm *vm)

@@ -131,8 +131,12 @@ static void join_vcpus(struct vm *vm)
 		vcpu_join(vm->vcpu[i]);
 }
 
-/* No vCPU enters the guest before the last thread has given up its rights. */
-static int start_vcpus(struct vm *vm)
+/*
+ * No vCPU enters the guest before the last thread has given up its rights.
+ * signal_fd was made last and has the lowest number that was free: none is
+ * left below it, and --stats may have its number after it is closed.
+ */
+static int start_vcpus(struct vm *vm, int signal_fd)
 {
 	const struct vm_config *c = vm->cfg;
 	int ret = 0;
@@ -143,7 +147,7 @@ static int start_vcpus(struct vm *vm)
 		ret = vcpu_start(vm->vcpu[i], c->nr_vcpu_cpus ?
 				 c->vcpu_cpus[i % c->nr_vcpu_cpus] : -1);
 	if (!ret)
-		ret = sandbox_seal(vm->sandbox);
+		ret = sandbox_seal(vm->sandbox, MAX((unsigned int)signal_fd + 1, NR_POLL));
 	if (ret)
 		stop_vcpus(vm);
 	vcpu_gate_open(&vm->env);
@@ -159,7 +163,7 @@ int vm_run(struct vm *vm)
 		return VM_EXIT_ERROR;
 	if (vm->cfg->console == VM_CONSOLE_STDIO)
 		console_raw(STDIN_FILENO);
-	if (start_vcpus(vm))
+	if (start_vcpus(vm, signal_fd))
 		vm_end(vm, VM_EXIT_ERROR);
 	main_loop(vm, signal_fd);
 	console_restore();

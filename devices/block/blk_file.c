@@ -189,7 +189,8 @@ static int open_image(const struct blk_file_cfg *cfg, const char *name, int *fd)
 
 static int set_flags(int fd, const struct blk_file_cfg *cfg, const char *name)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int opened = (cfg->readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK;	/* by open_image() */
+	int flags = cfg->fd < 0 ? opened : fcntl(fd, F_GETFL);
 	int wanted = (flags & ~(O_NONBLOCK | O_DIRECT)) | (cfg->direct ? O_DIRECT : 0);
 
 	if (flags < 0)
@@ -229,30 +230,33 @@ static int lock_image(int fd, const struct blk_file_cfg *cfg, const char *name)
 	return log_errno("%s: lock %s", name, cfg->path);
 }
 
-/* Tried, not asked: file systems differ in what they tell. */
-static uint32_t direct_block_size(int fd)
+/* The number of bytes, or -errno. */
+static ssize_t try_read(const struct blk_backend *b, void *buf, uint32_t len, int flags)
 {
-	void *buf = aligned_alloc(PAGE, PAGE);
-	uint32_t size = PAGE;
+	struct iovec iov = { buf, len };
+	ssize_t n = preadv2(b->fd, &iov, 1, 0, flags);
 
-	if (buf && pread(fd, buf, SECTOR, 0) == (ssize_t)SECTOR)
-		size = SECTOR;
-	free(buf);
-	return size;
+	return n < 0 ? -errno : n;
 }
 
 /*
- * Where the kernel cannot try a transfer without waiting (tmpfs, for one),
- * io_uring hands it to a thread, which costs more than doing it here. Writes
- * to the page cache it hands over on most file systems.
+ * Tried, not asked, as file systems differ in what they tell: the unit of
+ * direct I/O, and whether the kernel can try a transfer without waiting. Where
+ * it cannot (tmpfs, for one), io_uring hands it to a thread, which costs more
+ * than doing it here; writes to the page cache it hands over on most.
  */
-static void probe_async(struct blk_backend *b)
+static void probe_reads(struct blk_file *f)
 {
+	struct blk_backend *b = &f->be;
 	uint8_t *buf = aligned_alloc(PAGE, PAGE);
-	struct iovec iov = { buf, b->block_size };
-	ssize_t n = buf ? preadv2(b->fd, &iov, 1, 0, RWF_NOWAIT) : -1;
+	ssize_t n = buf ? try_read(b, buf, b->block_size, RWF_NOWAIT) : -ENOMEM;
 
-	b->async_reads = n > 0 || (buf && n < 0 && errno == EAGAIN);
+	if (n < 0 && b->direct && !f->is_block_device &&
+	    (!buf || try_read(b, buf, b->block_size, 0) < 0)) {
+		b->block_size = b->physical_block_size = PAGE;
+		n = buf ? try_read(b, buf, PAGE, RWF_NOWAIT) : n;
+	}
+	b->async_reads = n > 0 || n == -EAGAIN;
 	b->async_writes = b->async_reads && b->direct;
 	free(buf);
 }
@@ -260,8 +264,8 @@ static void probe_async(struct blk_backend *b)
 static void probe_file(struct blk_file *f, const struct stat *st)
 {
 	f->be.size = (uint64_t)st->st_size;
-	f->be.block_size = f->be.direct ? direct_block_size(f->be.fd) : SECTOR;
-	f->be.physical_block_size = MAX(f->be.block_size, PAGE);
+	f->be.block_size = SECTOR;
+	f->be.physical_block_size = PAGE;
 }
 
 static int probe_block_device(struct blk_file *f, const char *name)
@@ -298,6 +302,7 @@ static int probe_image(struct blk_file *f, const struct blk_file_cfg *cfg, const
 				name, cfg->path);
 	if (ret)
 		return ret;
+	probe_reads(f);
 	if (!f->be.size || f->be.size % f->be.block_size)
 		return log_fail(-EINVAL, "%s: %s has %llu bytes; a disk has a multiple of %u",
 				name, cfg->path, (unsigned long long)f->be.size, f->be.block_size);
@@ -325,7 +330,6 @@ int blk_file_open(struct blk_backend **out, const struct blk_file_cfg *cfg, cons
 		ret = lock_image(f->be.fd, &c, name);
 	if (ret)
 		goto fail;
-	probe_async(&f->be);
 	*out = &f->be;
 	return 0;
 fail:

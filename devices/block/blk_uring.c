@@ -10,7 +10,7 @@
  * pin, and thus allocate, all of it.
  *
  * Transfers that the kernel would pass on to a thread of its own (see
- * probe_async() in blk_file.c) are done here, on the queue's own thread.
+ * probe_reads() in blk_file.c) are done here, on the queue's own thread.
  *
  * The ring is restricted to the operations above: a monitor taken over through
  * it could not open a file.

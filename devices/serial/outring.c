@@ -39,12 +39,11 @@ static int reopen_nonblocking(int fd)
 	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-static void choose_mode(struct outring *o, int fd)
+static void choose_mode(struct outring *o)
 {
 	struct stat st;
-	int flags = fcntl(fd, F_GETFL);
+	int fd = o->fd, flags = fcntl(fd, F_GETFL);
 
-	o->fd = fd;
 	if (flags < 0 || fstat(fd, &st)) {
 		o->mode = OUTRING_DEAD;
 		return;
@@ -62,15 +61,17 @@ static void choose_mode(struct outring *o, int fd)
 		o->mode = OUTRING_POLLED;
 }
 
-int outring_create(struct outring **out, int fd, uint32_t len)
+int outring_create(struct outring **out, int fd, bool plain, uint32_t len)
 {
 	struct outring *o = calloc(1, sizeof(*o) + len);
 
 	if (!o)
 		return -ENOMEM;
 	o->size = len;
+	o->fd = fd;
 	o->own_fd = -1;
-	choose_mode(o, fd);
+	if (!plain)
+		choose_mode(o);
 	*out = o;
 	return 0;
 }

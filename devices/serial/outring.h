@@ -15,8 +15,8 @@
 
 struct outring;
 
-/* fd is borrowed; -1: all output is thrown away. */
-int outring_create(struct outring **out, int fd, uint32_t len);
+/* fd is borrowed; -1: all output is thrown away. plain: it is known not to block. */
+int outring_create(struct outring **out, int fd, bool plain, uint32_t len);
 void outring_free(struct outring *o);	/* NULL is allowed */
 
 /* false: no room (or no host end any more), the byte is lost. */

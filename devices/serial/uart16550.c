@@ -412,7 +412,7 @@ int uart16550_create(struct uart16550 **out, const struct uart16550_cfg *cfg)
 		ret = log_errno("timer of the serial port");
 		goto fail;
 	}
-	ret = outring_create(&u->out, cfg->out_fd, UART16550_TX_RING);
+	ret = outring_create(&u->out, cfg->out_fd, cfg->out_plain, UART16550_TX_RING);
 	if (ret)
 		goto fail;
 	*out = u;

@@ -26,6 +26,7 @@ struct uart16550;
 struct uart16550_cfg {
 	int irq_fd;	/* eventfd of the (edge) interrupt; borrowed */
 	int out_fd;	/* -1: what the guest sends is thrown away; borrowed */
+	bool out_plain;	/* writing to it is known not to block */
 };
 
 int uart16550_create(struct uart16550 **out, const struct uart16550_cfg *cfg);

@@ -194,7 +194,7 @@ static bool kernel_allows(enum sandbox_role role, const struct call *c)
 	int status;
 
 	if (!pid) {
-		if (sandbox_filter_load(role, SANDBOX_KILL))
+		if (sandbox_filter_load(role, SANDBOX_KILL, getpid()))
 			syscall(SYS_exit, 2);
 		syscall(c->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 		leave(role);
@@ -288,7 +288,7 @@ static void check_old_gate(enum sandbox_role role, const struct rule_set *s)
 	if (!pid) {
 		long ret = 20;
 
-		if (sandbox_filter_load(role, SANDBOX_KILL))
+		if (sandbox_filter_load(role, SANDBOX_KILL, getpid()))
 			syscall(SYS_exit, 2);
 		__asm__ volatile("int $0x80" : "+a"(ret) : : "memory");
 		leave(role);

@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -190,13 +193,16 @@ END_TEST
 
 static int few_descriptors(void)
 {
-	HOLDS(sandbox_limit_descriptors() == 0);
-	HOLDS(dup(2) >= 0);
+	int last = dup(2);
+
+	HOLDS(sandbox_limit_descriptors((unsigned int)last + 1) == 0);
 	HOLDS(dup(2) < 0 && errno == EMFILE);
+	close(last);
+	HOLDS(dup(2) == last);
 	return 0;
 }
 
-START_TEST(one_more_descriptor_is_all_that_can_be_opened)
+START_TEST(only_the_number_made_last_can_be_used_again)
 {
 	ck_assert_int_eq(in_child(few_descriptors), 0);
 }
@@ -285,10 +291,26 @@ START_TEST(off_leaves_everything_alone)
 	ck_assert_int_eq(sandbox_enter(&s, &cfg, &n), 0);
 	ck_assert_ptr_null(s);
 	ck_assert_ptr_null(sandbox_entry(s, SANDBOX_VCPU));
-	ck_assert_int_eq(sandbox_seal(s), 0);
+	ck_assert_int_eq(sandbox_seal(s, 3), 0);
 	ck_assert_int_eq(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
 }
 END_TEST
+
+/* None of the sets has a capability, not even one that our headers do not know. */
+static bool sets_are_empty(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	for (unsigned long cap = 0; cap < 64; cap++)
+		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) > 0 ||
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) > 0)
+			return false;
+	if (syscall(SYS_capget, &head, data))
+		return false;
+	return !(data[0].effective | data[0].permitted | data[0].inheritable |
+		 data[1].effective | data[1].permitted | data[1].inheritable);
+}
 
 static int whole_jail(void)
 {
@@ -301,6 +323,7 @@ static int whole_jail(void)
 	HOLDS(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
 	HOLDS(prctl(PR_GET_DUMPABLE) == 0);
 	HOLDS(!root || getuid() >= 1000);
+	HOLDS(!root || sets_are_empty());
 	HOLDS(setuid(0) < 0);
 	HOLDS(sandbox_landlock_abi() < 1 || open("/etc/passwd", O_RDONLY) < 0);
 	sandbox_free(s);
@@ -313,6 +336,56 @@ START_TEST(the_jail_keeps_files_and_rights_away)
 }
 END_TEST
 
+static void *enter_late(void *entry)
+{
+	usleep(50000);
+	return ((const struct worker_entry *)entry)->enter(entry) ? entry : NULL;
+}
+
+static int late_threads(void)
+{
+	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
+	const struct sandbox_needs n = { MIB(64), MIB(3), 3 };
+	struct sandbox *s;
+	pthread_t t[2];
+
+	HOLDS(sandbox_enter(&s, &cfg, &n) == 0 && s);
+	if (!s->filters)
+		return 0;
+	for (int i = 0; i < 2; i++)
+		HOLDS(!pthread_create(&t[i], NULL, enter_late,
+				      (void *)(uintptr_t)sandbox_entry(s, SANDBOX_BLK)));
+	HOLDS(sandbox_seal(s, 64) == 0);
+	HOLDS(s->nr_missing == 0);
+	return 0;
+}
+
+START_TEST(the_seal_waits_for_every_thread)
+{
+	ck_assert_int_eq(in_child(late_threads), 0);
+}
+END_TEST
+
+static int thread_refused(void)
+{
+	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
+	const struct sandbox_needs n = { MIB(64), MIB(3), 3 };
+	struct sandbox *s;
+
+	HOLDS(sandbox_enter(&s, &cfg, &n) == 0 && s);
+	if (!s->filters)
+		return 0;
+	s->result = -EACCES;
+	HOLDS(sandbox_seal(s, 64) == -EACCES);
+	return 0;
+}
+
+START_TEST(a_thread_without_its_filter_breaks_the_seal)
+{
+	ck_assert_int_eq(in_child(thread_refused), 0);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("sandbox");
@@ -322,7 +395,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, strays_are_closed_and_passed_descriptors_kept);
 	tcase_add_test(tc, closed_standard_descriptors_are_opened);
 	tcase_add_test(tc, a_passed_descriptor_that_is_not_open_is_an_error);
-	tcase_add_test(tc, one_more_descriptor_is_all_that_can_be_opened);
+	tcase_add_test(tc, only_the_number_made_last_can_be_used_again);
 	suite_add_tcase(s, tc);
 	tcase_add_loop_test(parts, landlock_leaves_only_what_is_open, 1, 8);
 	tcase_add_test(parts, a_kernel_without_landlock_is_an_error);
@@ -330,6 +403,8 @@ Suite *test_suite(void)
 	tcase_add_test(parts, threads_of_a_shared_user_are_not_limited);
 	tcase_add_test(parts, off_leaves_everything_alone);
 	tcase_add_test(parts, the_jail_keeps_files_and_rights_away);
+	tcase_add_test(parts, the_seal_waits_for_every_thread);
+	tcase_add_test(parts, a_thread_without_its_filter_breaks_the_seal);
 	suite_add_tcase(s, parts);
 	tcase_add_checked_fixture(cg, make_group, remove_group);
 	tcase_add_test(cg, a_cgroup_gets_limits_before_it_is_joined);

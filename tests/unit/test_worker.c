@@ -270,26 +270,46 @@ static int refuse_entry(const struct worker_entry *e)
 	return -EPERM;
 }
 
-START_TEST(an_entry_has_run_on_the_new_thread_when_create_returns)
+static pthread_t run_by;
+static bool entered_first;
+
+static void note_run(void *arg)
+{
+	(void)arg;
+	run_by = pthread_self();
+	entered_first = pthread_equal(entered_by, run_by);
+}
+
+START_TEST(an_entry_runs_on_the_new_thread_before_any_job)
 {
 	const struct worker_entry entry = { note_thread };
 	struct worker *w;
 
-	entered_by = pthread_self();
+	entered_by = run_by = pthread_self();
 	ck_assert_int_eq(worker_create(&w, "enters", &entry), 0);
-	ck_assert(!pthread_equal(entered_by, pthread_self()));
+	worker_start(w, note_run, NULL, job.fd);
 	worker_free(w);
+	ck_assert(!pthread_equal(run_by, pthread_self()));
+	ck_assert(entered_first);
 }
 END_TEST
 
-START_TEST(a_refused_entry_leaves_no_thread)
+/* Started before or after its end, stopped or not. */
+START_TEST(a_worker_whose_entry_failed_runs_nothing)
 {
 	const struct worker_entry entry = { refuse_entry };
 	unsigned int before = nr_threads();
 	struct worker *w;
 
-	ck_assert_int_eq(worker_create(&w, "refused", &entry), -EPERM);
+	run_by = pthread_self();
+	ck_assert_int_eq(worker_create(&w, "refused", &entry), 0);
+	while (_i && nr_threads() > before)
+		usleep(1000);
+	worker_start(w, note_run, NULL, job.fd);
+	worker_stop(w);
+	worker_free(w);
 	ck_assert_uint_eq(nr_threads(), before);
+	ck_assert(pthread_equal(run_by, pthread_self()));
 }
 END_TEST
 
@@ -347,8 +367,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, creating_a_worker_leaves_the_callers_signals_alone);
 	tcase_add_test(tc, a_pinned_worker_runs_on_that_cpu);
 	tcase_add_loop_test(tc, a_cpu_that_is_not_there_is_refused, 0, ARRAY_SIZE(no_cpu));
-	tcase_add_test(tc, an_entry_has_run_on_the_new_thread_when_create_returns);
-	tcase_add_test(tc, a_refused_entry_leaves_no_thread);
+	tcase_add_test(tc, an_entry_runs_on_the_new_thread_before_any_job);
+	tcase_add_loop_test(tc, a_worker_whose_entry_failed_runs_nothing, 0, 2);
 	tcase_add_test(tc, workers_come_and_go_without_leaving_threads);
 	tcase_add_test(tc, a_stop_comes_through_a_storm_of_doorbells);
 	suite_add_tcase(s, tc);

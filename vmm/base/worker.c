@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,8 +16,7 @@
 #include <unistd.h>
 
 #include "log.h"
-
-#define WORKER_STACK (128 * 1024)
+#include "thread.h"
 
 struct worker {
 	pthread_t thread;
@@ -29,38 +26,25 @@ struct worker {
 	void *arg;			/* lock */
 	int wake_fd;			/* the starter's */
 	bool exiting;			/* lock */
-	const struct worker_entry *entry;	/* lock; until entered */
-	int enter_result;		/* lock; 1: not entered yet */
+	const struct worker_entry *entry;	/* set once */
 	atomic_bool stopping;
 	char name[16];			/* set once */
 };
-
-static void worker_enter_locked(struct worker *w)
-{
-	w->enter_result = w->entry ? w->entry->enter(w->entry) : 0;
-	w->exiting |= w->enter_result != 0;
-	pthread_cond_broadcast(&w->changed);
-}
-
-static int worker_wait_entered(struct worker *w)
-{
-	int ret;
-
-	pthread_mutex_lock(&w->lock);
-	while (w->enter_result > 0)
-		pthread_cond_wait(&w->changed, &w->lock);
-	ret = w->enter_result;
-	pthread_mutex_unlock(&w->lock);
-	return ret;
-}
 
 static void *worker_main(void *opaque)
 {
 	struct worker *w = opaque;
 
+	bool refused;
+
 	pthread_setname_np(pthread_self(), w->name);
+	refused = w->entry && w->entry->enter(w->entry);
 	pthread_mutex_lock(&w->lock);
-	worker_enter_locked(w);
+	if (refused) {
+		w->exiting = true;
+		w->fn = NULL;
+		pthread_cond_broadcast(&w->changed);
+	}
 	for (;;) {
 		while (!w->fn && !w->exiting)
 			pthread_cond_wait(&w->changed, &w->lock);
@@ -76,23 +60,6 @@ static void *worker_main(void *opaque)
 	return NULL;
 }
 
-/* Workers take no signals: those belong to the main thread and the vCPUs. */
-static int worker_spawn(struct worker *w)
-{
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int err;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, WORKER_STACK);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&w->thread, &attr, worker_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return -err;
-}
-
 int worker_create(struct worker **out, const char *name, const struct worker_entry *entry)
 {
 	struct worker *w = calloc(1, sizeof(*w));
@@ -103,18 +70,12 @@ int worker_create(struct worker **out, const char *name, const struct worker_ent
 	snprintf(w->name, sizeof(w->name), "%s", name);
 	w->wake_fd = -1;
 	w->entry = entry;
-	w->enter_result = 1;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);
-	ret = worker_spawn(w);
+	ret = thread_create(&w->thread, worker_main, w, 0);
 	if (ret) {
 		free(w);
 		return log_fail(ret, "%s: start a thread: %s", name, strerror(-ret));
-	}
-	ret = entry ? worker_wait_entered(w) : 0;
-	if (ret) {
-		worker_free(w);
-		return ret;
 	}
 	*out = w;
 	return 0;
@@ -137,15 +98,9 @@ void worker_free(struct worker *w)
 
 int worker_pin(struct worker *w, int cpu)
 {
-	cpu_set_t set;
-	int err;
+	int ret = thread_pin(w->thread, cpu);
 
-	if (cpu < 0 || cpu >= CPU_SETSIZE)
-		return -EINVAL;
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	err = pthread_setaffinity_np(w->thread, sizeof(set), &set);
-	return err ? log_fail(-err, "%s: pin to CPU %d: %s", w->name, cpu, strerror(err)) : 0;
+	return ret ? log_fail(ret, "%s: pin to CPU %d: %s", w->name, cpu, strerror(-ret)) : 0;
 }
 
 void worker_start(struct worker *w, void (*fn)(void *arg), void *arg, int wake_fd)
@@ -154,7 +109,7 @@ void worker_start(struct worker *w, void (*fn)(void *arg), void *arg, int wake_f
 	atomic_store(&w->stopping, false);
 	w->wake_fd = wake_fd;
 	w->arg = arg;
-	w->fn = fn;
+	w->fn = w->exiting ? NULL : fn;
 	pthread_cond_broadcast(&w->changed);
 	pthread_mutex_unlock(&w->lock);
 }

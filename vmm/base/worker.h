@@ -13,14 +13,18 @@
 
 struct worker;
 
-/* What a thread does before anything else, such as giving up rights. */
+/*
+ * What a thread does before anything else, such as giving up rights. Nobody
+ * waits for it; who made the entry may (see sandbox_seal()). After an error
+ * the thread ends and the worker never runs anything.
+ */
 struct worker_entry {
 	int (*enter)(const struct worker_entry *e);	/* 0 or -errno, logged */
 };
 
 /*
  * The name shows in ps and is cut to 15 characters. entry (NULL: none) is
- * borrowed for the call. Returns 0 or -errno, also what entry returned.
+ * borrowed for the worker's life. Returns 0 or -errno, logged.
  */
 int worker_create(struct worker **out, const char *name, const struct worker_entry *entry);
 

@@ -165,6 +165,8 @@ STAGES = [
     ("unit", "unit tests", unit_stage("gcc")),
     ("unit-asan", "unit tests under ASan and UBSan", unit_stage("asan", env=ASAN)),
     ("unit-tsan", "threaded unit tests under TSan", unit_stage("tsan", THREADED, TSAN)),
+    ("proof", "every case of small models of what guests write",
+     command("tests/proof/run", "--build", build_dir("gcc"), full=("--full",))),
     ("fuzz", "libFuzzer on what guests and files can reach",
      command("tests/fuzz/run", full=("--seconds", "60"))),
     ("testbed", "the test bed itself", command("tests/testbed/selftest")),

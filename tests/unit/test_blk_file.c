@@ -123,6 +123,19 @@ START_TEST(a_full_disk_is_an_error_and_no_signal)
 }
 END_TEST
 
+/* row H1 */
+START_TEST(a_short_write_goes_on_and_meets_what_stopped_it)
+{
+	struct rlimit limit = { 12288, 12288 };
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(open_it(), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_eq(transfer(true, 8192, 8192), -EFBIG);
+	ck_assert_int_eq(transfer(true, 4096, 8192), 0);
+}
+END_TEST
+
 START_TEST(write_zeroes_clears_the_range)
 {
 	ck_assert_int_eq(open_it(), 0);
@@ -281,6 +294,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_failed_flush_is_never_forgotten);
 	tcase_add_test(tc, reading_a_truncated_image_is_an_error);
 	tcase_add_test(tc, a_full_disk_is_an_error_and_no_signal);
+	tcase_add_test(tc, a_short_write_goes_on_and_meets_what_stopped_it);
 	tcase_add_loop_test(tc, write_zeroes_clears_the_range, 0, 2);
 	tcase_add_test(tc, discard_makes_a_hole);
 	tcase_add_loop_test(tc, a_size_that_is_no_whole_number_of_sectors_is_refused, 0,

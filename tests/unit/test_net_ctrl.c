@@ -61,6 +61,7 @@ static const struct {
 	{ 1, 0, 9, { 0 }, VIRTIO_NET_ERR },
 	{ 1, 0, 8, { 255, 255, 255, 255 }, VIRTIO_NET_ERR },
 	{ 1, 0, 8, { 1 }, VIRTIO_NET_ERR },
+	{ 1, 0, 10, { 0xab, 0xaa, 0xaa, 0x2a }, VIRTIO_NET_ERR },	/* 6 of these wrap to 2 */
 	{ 1, 1, 5, { 2 }, VIRTIO_NET_ERR },
 	{ 1, 2, 6, { 2 }, VIRTIO_NET_ERR },
 	{ 1, 1, 6, { 2 }, VIRTIO_NET_OK },

@@ -191,6 +191,18 @@ START_TEST(get_id_answers_the_serial_padded_with_nul)
 }
 END_TEST
 
+/* row B7 */
+START_TEST(get_id_fills_no_more_than_its_20_bytes)
+{
+	struct request r = add(0, VIRTIO_BLK_T_GET_ID, 0, 64);
+
+	memset(data_of(0, &r), 0x77, 64);
+	ck_assert_uint_eq(run(0, &r), 21);
+	ck_assert_uint_eq(data_of(0, &r)[19], 0);
+	ck_assert_uint_eq(data_of(0, &r)[20], 0x77);
+}
+END_TEST
+
 /* row B5 */
 START_TEST(an_unknown_type_is_unsupported)
 {
@@ -542,6 +554,7 @@ static void add_requests(Suite *s, unsigned int which)
 	tcase_add_test(tc, a_write_past_the_end_leaves_the_size_alone);
 	tcase_add_test(tc, a_flush_succeeds);
 	tcase_add_test(tc, get_id_answers_the_serial_padded_with_nul);
+	tcase_add_test(tc, get_id_fills_no_more_than_its_20_bytes);
 	tcase_add_test(tc, an_unknown_type_is_unsupported);
 	tcase_add_loop_test(tc, write_zeroes_clears_exactly_the_range, 0, 2);
 	tcase_add_test(tc, discard_gives_space_back);

@@ -16,6 +16,7 @@
 static struct fake_transport *ft;
 static struct virtio_dev *dev;
 static struct virtio_blk_cfg cfg;
+static uint32_t used_len;	/* what the last request was answered with */
 
 /* A backend that records, for what cannot be seen in an image. */
 static struct {
@@ -90,14 +91,13 @@ static uint8_t run(uint32_t type)
 			       { at + 16, 512, type == VIRTIO_BLK_T_IN },
 			       { at + 16 + 512, 1, true } };
 	uint16_t head;
-	uint32_t len;
 
 	if (type == VIRTIO_BLK_T_FLUSH)
 		buf[1] = buf[2];
 	memcpy(vdriver_ptr(d, at), &hdr, sizeof(hdr));
 	vdriver_add(d, buf, type == VIRTIO_BLK_T_FLUSH ? 2 : 3);
 	fake_kick(ft, 0);
-	fake_wait_used(ft, 0, &head, &len);
+	fake_wait_used(ft, 0, &head, &used_len);
 	return *((uint8_t *)vdriver_ptr(d, at) + 16 + 512);
 }
 
@@ -197,6 +197,18 @@ START_TEST(an_error_of_the_host_is_an_io_error_and_the_next_request_works)
 }
 END_TEST
 
+/* row B9: what the host did not give must not be taken for data */
+START_TEST(a_failed_read_has_written_nothing_but_its_status)
+{
+	create_recorded(VIRTIO_BLK_WRITEBACK, false);
+	recorder.result = -EIO;
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	ck_assert_uint_eq(run(VIRTIO_BLK_T_IN), VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(used_len, 1);
+	fake_transport_free(ft);
+}
+END_TEST
+
 /* rows D2, D8 */
 START_TEST(what_is_left_behind_is_flushed_and_a_failure_is_told)
 {
@@ -249,6 +261,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, switching_the_cache_off_flushes_and_makes_later_writes_stable);
 	tcase_add_test(tc, a_read_only_disk_refuses_writes_before_the_backend);
 	tcase_add_test(tc, an_error_of_the_host_is_an_io_error_and_the_next_request_works);
+	tcase_add_test(tc, a_failed_read_has_written_nothing_but_its_status);
 	tcase_add_test(tc, what_is_left_behind_is_flushed_and_a_failure_is_told);
 	tcase_add_test(tc, a_read_only_disk_has_nothing_to_flush);
 	tcase_add_loop_test(tc, numbers_outside_their_range_are_refused, 0,

@@ -88,27 +88,38 @@ static uint64_t room_for(const struct stat *st)
 
 /*
  * A terminal or pipe gets a description of its own, lest O_NONBLOCK is seen
- * by other programs; without one the serial port asks before it writes.
+ * by other programs; without one the serial port asks before it writes, and
+ * a log line may have to wait. plain: a write never blocks.
  */
-static int open_stdout(struct vm *vm)
+static int open_output(int from, uint64_t *room, bool *plain)
 {
+	char path[32];
 	struct stat st;
 	int fd = -1;
 
-	if (fstat(STDOUT_FILENO, &st))
-		return STDOUT_FILENO;
-	vm->stdout_room = room_for(&st);
+	if (fstat(from, &st))
+		return from;
+	*room = room_for(&st);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", from);
 	if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
-		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	vm->console_plain = S_ISREG(st.st_mode) || fd >= 0;
-	return fd < 0 ? STDOUT_FILENO : fd;
+		fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	*plain = S_ISREG(st.st_mode) || fd >= 0;
+	return fd < 0 ? from : fd;
+}
+
+/* It stays open: the last lines come when all else is closed. */
+static void open_log(struct vm *vm)
+{
+	bool plain;
+
+	log_set_fd(open_output(STDERR_FILENO, &vm->stderr_room, &plain));
 }
 
 static int open_console(struct vm *vm)
 {
 	switch (vm->cfg->console) {
 	case VM_CONSOLE_STDIO:
-		vm->console_fd = open_stdout(vm);
+		vm->console_fd = open_output(STDOUT_FILENO, &vm->stdout_room, &vm->console_plain);
 		return 0;
 	case VM_CONSOLE_FILE:
 		vm->console_fd = open(vm->cfg->console_file,
@@ -134,6 +145,7 @@ int vm_open(struct vm *vm)
 
 	if (ret)
 		return ret;
+	open_log(vm);
 	raise_descriptor_limit();
 	vm->kvm.sys_fd = vm->cfg->kvm_fd < 0 ? kvm_open_device() : vm->cfg->kvm_fd;
 	if (vm->kvm.sys_fd < 0)
@@ -174,15 +186,12 @@ void vm_close(struct vm *vm)
 /* The largest file that is written to: a disk, or a file that takes output. */
 static uint64_t max_file(const struct vm *vm)
 {
-	uint64_t max = machine_max_disk(&vm->machine), log = 0;
-	struct stat st;
+	uint64_t max = machine_max_disk(&vm->machine);
 
-	if (!fstat(STDERR_FILENO, &st))
-		log = room_for(&st);
 	if (vm->cfg->console == VM_CONSOLE_FILE || vm->stats_fd >= 0)
 		max = MAX(max, OUTPUT_GROWTH);		/* they were emptied as they were opened */
 	max = MAX(max, vm->stdout_room);
-	return MAX(max, log);
+	return MAX(max, vm->stderr_room);
 }
 
 int vm_enter_sandbox(struct vm *vm)

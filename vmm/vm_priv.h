@@ -27,7 +27,7 @@ struct vm {
 	struct uart16550 *uart;		/* NULL without a console */
 	int console_fd;			/* where the guest's output goes; -1: nowhere */
 	bool console_plain;		/* writing there is known not to block */
-	uint64_t stdout_room;		/* bytes that it may have, if it is a regular file */
+	uint64_t stdout_room, stderr_room;	/* bytes they may have, if they are regular files */
 	struct console_keys keys;	/* main thread */
 	struct vcpu_env env;
 	struct vcpu *vcpu[VM_MAX_CPUS];

@@ -102,8 +102,8 @@ def check_power_cut(t, opts):
     for name, options, append in MODES:
         events, sectors = record(opts, options, append)
         states, why, acked = judge(events, sectors)
-        t.check(f"D3 power cut, {name}: {states} states, nothing promised is lost",
-                not why and acked == TRANSACTIONS, why or f"{acked} promises")
+        t.check(f"D3 power cut, {name}: nothing promised is lost", not why and
+                acked == TRANSACTIONS, why or f"{acked} promises", f"{states} states of the disk")
         row = "D1" if not append and not options else "D5"
         if row == "D1":
             late = flush_before(events)
@@ -218,8 +218,8 @@ def check_kills(t, opts):
             break
         if n % 100 == 99:
             t.progress(f"kill {n + 1} of {count}")
-    t.check(f"D4 kill -9 at {n + 1} random points of traffic: no flushed sector lost, none torn",
-            not why, str(why))
+    t.check("D4 kill -9 at random points of traffic: no flushed sector lost, none torn",
+            not why, str(why), f"{n + 1} kills, {ledger.next} generations")
 
 
 class Stutter:
@@ -264,7 +264,7 @@ class Stutter:
 
 
 def check_random(t, opts):
-    rounds = opts.count or (200000 if opts.full else 1500)
+    rounds = opts.count or (100000 if opts.full else 300)
     for aio, faulty in (("threads", True), ("auto", False)):
         m = Machine(opts, "verify", [f"path=DISK,aio={aio}"],
                     append=f"rounds={rounds} seed={opts.seed + 1}")
@@ -272,10 +272,10 @@ def check_random(t, opts):
         stutter = Stutter(opts.seed, m.disks[0])
         names = ["preadv", "pwritev2", "fdatasync"] if faulty else []
         status, out, err = m.run(stutter, names, 3600)
-        t.check(f"D6 {rounds} rounds of random writes and reads, aio={aio}, "
-                f"{stutter.count if faulty else 'no faults'}: all data is right",
-                status == 16 and (not faulty or min(stutter.count.values())),
-                f"{status}: {out[-200:]} {err[-300:]}")
+        counts = ", ".join(f"{v} {k}" for k, v in stutter.count.items() if v)
+        t.check(f"D6 random writes and reads, aio={aio}, {'with' if faulty else 'no'} faults: "
+                "all data is right", status == 16 and (not faulty or min(stutter.count.values())),
+                f"{status}: {out[-200:]} {err[-300:]}", f"{rounds} rounds {counts}")
 
 
 def check_lock(t, opts):

@@ -28,9 +28,10 @@ PLACES = {
     "linux/if_tun.h": ["devices/net/tap*.c", "vmm/filters/*.c"],
 }
 
-# The level of the log, and what signal handlers need: the terminal to give
+# The level of the log and where it goes, and what signal handlers need: the terminal to give
 # back, and in whose system call filter the thread runs.
-STATE = {("vmm/base/log.c", "log_threshold"), ("vmm/console.c", "terminal"),
+STATE = {("vmm/base/log.c", "log_threshold"), ("vmm/base/log.c", "log_fd"),
+         ("vmm/console.c", "terminal"),
          ("vmm/sandbox.c", "thread_role")}
 # In the process that becomes the jail, nobody is left to return to.
 ENDERS = ["vmm/main.c", "vmm/sandbox*.c", "vmm/filters/gen.c"]

@@ -13,6 +13,7 @@
 #define LOG_LINE 512
 
 static enum log_level log_threshold = LOG_LEVEL_INFO;	/* set once, before threads */
+static int log_fd = STDERR_FILENO;			/* the same */
 
 static const char *const level_name[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -24,6 +25,11 @@ static const char *const level_name[] = {
 void log_set_level(enum log_level level)
 {
 	log_threshold = level;
+}
+
+void log_set_fd(int fd)
+{
+	log_fd = fd;
 }
 
 int log_level_parse(const char *name, enum log_level *level)
@@ -61,7 +67,7 @@ static void log_line(enum log_level level, const char *prefix, const char *fmt, 
 	log_scrub(line);
 	len = MIN(strlen(line), sizeof(line) - 2);
 	line[len++] = '\n';
-	ignored = write(STDERR_FILENO, line, len);	/* nowhere left to complain to */
+	ignored = write(log_fd, line, len);	/* nowhere left to complain to */
 	(void)ignored;
 }
 

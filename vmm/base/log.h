@@ -20,6 +20,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 /* Before any thread is started. */
 void log_set_level(enum log_level level);
 
+/* Where lines go from now on, instead of standard error. A full pipe must not hold its writer. */
+void log_set_fd(int fd);
+
 /* "error", "warn", "info", "debug"; -EINVAL for anything else. */
 int log_level_parse(const char *name, enum log_level *level);
 

@@ -423,7 +423,7 @@ static void job_routes(void)
 	vdev_start(other, 1, 0, IRQ_MSI_UPDATE_FIRST);
 	expect_queue_fires(other, 0);
 	vdev_prepare(d, 1, 0);
-	vdev_setup_irqs(d, 1, IRQ_MSI_UPDATE_FIRST);
+	setup_messages(d, 1);
 	vdev_set_status(d, S_DRIVER_OK);
 	print("first %s\n", WAIT(vdev_status(d) & S_NEEDS_RESET, ARRIVE_MS) ? "needs reset" :
 	      "runs");

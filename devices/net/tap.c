@@ -37,6 +37,7 @@
 struct tap {
 	struct net_backend be;
 	bool detached[NET_BACKEND_MAX_PAIRS];	/* control calls */
+	bool gone;				/* likewise: somebody deleted it */
 };
 
 static struct tap *to_tap(struct net_backend *b)
@@ -61,10 +62,14 @@ static unsigned int to_tun_offloads(unsigned int offloads)
 	return tun;
 }
 
+/* An interface that was deleted is a link that is down for good, and no error of its device. */
 static int tap_set_offloads(struct net_backend *b, unsigned int offloads)
 {
-	if (ioctl(b->fd[0], TUNSETOFFLOAD, to_tun_offloads(offloads)))
+	if (!ioctl(b->fd[0], TUNSETOFFLOAD, to_tun_offloads(offloads)))
+		return 0;
+	if (errno != EBADFD)
 		return log_errno("set offloads of a tap");
+	to_tap(b)->gone = true;
 	return 0;
 }
 
@@ -72,7 +77,7 @@ static int set_queue(struct tap *t, unsigned int i, bool attach)
 {
 	struct ifreq ifr = { .ifr_flags = attach ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE };
 
-	if (t->detached[i] == !attach)
+	if (t->gone || t->detached[i] == !attach)
 		return 0;
 	if (ioctl(t->be.fd[i], TUNSETQUEUE, &ifr))
 		return log_errno("%s queue %u of a tap", attach ? "attach" : "detach", i);

@@ -7,6 +7,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <sched.h>
@@ -68,6 +69,26 @@ static void set_up(bool up)
 
 	strcpy(ifr.ifr_name, cfg.tap);
 	ck_assert_int_eq(ioctl(ctl, SIOCSIFFLAGS, &ifr), 0);
+}
+
+static void delete_link(void)
+{
+	struct {
+		struct nlmsghdr head;
+		struct ifinfomsg info;
+	} msg = { .head = { .nlmsg_len = sizeof(msg), .nlmsg_type = RTM_DELLINK,
+			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK } };
+	struct { struct nlmsghdr head; struct nlmsgerr error; char rest[256]; } answer;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct ifreq ifr = { 0 };
+
+	strcpy(ifr.ifr_name, cfg.tap);
+	ck_assert_int_eq(ioctl(ctl, SIOCGIFINDEX, &ifr), 0);
+	msg.info.ifi_index = ifr.ifr_ifindex;
+	ck_assert_int_eq(send(fd, &msg, sizeof(msg), 0), sizeof(msg));
+	ck_assert_int_gt(recv(fd, &answer, sizeof(answer), 0), 0);
+	ck_assert_int_eq(answer.error.error, 0);
+	close(fd);
 }
 
 START_TEST(an_interface_is_made_with_all_offloads_of_a_tap)
@@ -177,6 +198,22 @@ START_TEST(a_passed_descriptor_that_is_no_tap_is_refused)
 }
 END_TEST
 
+/* row N8 */
+START_TEST(a_tap_that_was_deleted_is_a_link_that_is_down)
+{
+	make_tap(IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
+	cfg.pairs = 2;
+	ck_assert_int_eq(open_it(), 0);
+	set_up(true);
+	ck_assert(be->ops->link_is_up(be));
+	delete_link();
+	ck_assert(!be->ops->link_is_up(be));
+	ck_assert_int_eq(be->ops->set_offloads(be, 0), 0);
+	ck_assert_int_eq(be->ops->set_pairs(be, 1), 0);
+	ck_assert_int_eq(be->ops->set_pairs(be, 2), 0);
+}
+END_TEST
+
 /* A raw socket on the interface sees what the "guest" sends. */
 static int sniff(void)
 {
@@ -247,6 +284,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, names_that_no_interface_can_have_are_refused, 0,
 			    ARRAY_SIZE(bad_names));
 	tcase_add_test(tc, the_link_follows_the_interface);
+	tcase_add_test(tc, a_tap_that_was_deleted_is_a_link_that_is_down);
 	tcase_add_test(tc, a_passed_descriptor_is_used);
 	tcase_add_test(tc, a_passed_descriptor_that_is_no_tap_is_refused);
 	tcase_add_test(tc, frames_go_both_ways_behind_a_12_byte_header);

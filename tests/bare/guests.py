@@ -29,12 +29,22 @@ class Guest:
     vhost: bool = False         # ... and the kernel's vhost-net
     watched: bool = False       # gets a second interface, which has to serve after each check
     sanitized: bool = False     # also runs on a monitor with sanitizers
-    flap: bool = False          # ... which goes down and up a few times
+    background: str = ""        # shell commands beside the monitor, in that network
+    shell: str = ""             # runs the monitor, "$@"; DIR is a folder of its own
+    mute: bool = False          # nothing of the guest's output comes back
+    case: str = ""              # what it shows that the guest ends as it should, if it cannot say
+    one_line: bool = False      # ... and that the monitor says so in one line
     seconds: float = 20
     stats: dict = dataclasses.field(default_factory=dict)   # path in --stats -> value at the end
 
     def __post_init__(self):
         self.program = self.program or self.name
+
+
+DOWN_AND_UP = ("for i in 1 2 3 4 5; do sleep 0.6; IP link set bare0 down; sleep 0.6; "
+               "IP link set bare0 up; done")
+GONE = "sleep 1.5; IP link del bare0"
+FLOOD = "FLOOD 192.168.77.255 4"
 
 
 def two(name, **kw):
@@ -61,10 +71,24 @@ CONFORMANCE = [
 ]
 
 POWER = [Guest(f"power-{how}", "power", append=f"how={how}", status=status)
-         for how, status in (("sleep", 0), ("reset", 0), ("i8042", 0), ("triple", 3),
-                             ("debug", DEBUG_EXIT + 7))]
-POWER += [Guest(f"power-{how}-sigterm", "power", append=f"how={how}", status=0, signal_at=line)
-          for how, line in (("halt", "halted"), ("spin", "spinning"))]
+         for how, status in (("sleep", 0), ("reset", 0), ("i8042", 0), ("debug", DEBUG_EXIT + 7))]
+POWER += [Guest(f"power-{how}-sigterm", "power", append=f"how={how}", status=0, signal_at=line,
+                case=case)
+          for how, line, case in (
+              ("halt", "halted", "v1_a_halt_without_interrupts_can_be_ended"),
+              ("spin", "spinning", "v2_a_spinning_vcpu_can_be_ended"))]
+POWER += [Guest(f"power-{how}", "power", append=f"how={how}", status=3, one_line=True, case=case)
+          for how, case in (("triple", "v1_a_triple_fault_is_one_line_and_status_3"),
+                            ("nowhere", "v1_code_outside_of_memory_is_one_line_and_status_3"),
+                            ("init", "v1_init_to_the_first_cpu_is_one_line_and_status_3"))]
+
+# C1, C2, C5: where the output goes and where the input comes from. The guest's verdict is its status.
+MUTED = (("full", "c2_a_full_device_takes_nothing", '"$@" > /dev/full'),
+         ("closed", "c2_output_that_is_closed", '"$@" >&-'),
+         ("gone", "c2_a_reader_that_goes_away",
+          'mkfifo DIR/f; head -c 100 < DIR/f > /dev/null & exec "$@" > DIR/f'),
+         ("stopped", "c2_a_reader_that_stops",
+          'mkfifo DIR/f; sleep 60 < DIR/f & exec "$@" > DIR/f'))
 
 GUESTS = CONFORMANCE + POWER + [
     Guest("boot"),
@@ -100,6 +124,13 @@ GUESTS = CONFORMANCE + POWER + [
           seconds=60, append="devices=128", stats={"routing.gsis_in_use": 254}),
     hostile("storm", cpus=2, seconds=40),
     Guest("serial"),
+    hostile("flood", append="lines=128"),
+    hostile("flood-input", "flood", append="input=1", check="c1_input_without_end",
+            shell='mkfifo DIR/f; head -c 100000000 /dev/zero > DIR/f & exec "$@" < DIR/f'),
+    *(hostile(f"flood-{how}", "flood", mute=True, status=DEBUG_EXIT, case=case,
+              append="lines=160" if how == "stopped" else "",   # more than the pipe holds
+              shell=shell if "exec" in shell else "exec " + shell)
+      for how, case, shell in MUTED),
     hostile("hostile_ring", sanitized=True),
     hostile("hostile_ring-threads", "hostile_ring", disks=("queues=2,aio=threads", "queues=2")),
     hostile("hostile_blk", sanitized=True),
@@ -109,10 +140,16 @@ GUESTS = CONFORMANCE + POWER + [
             disks=("queues=2,aio=threads", "queues=2")),
     Guest("net", tap=True, args=net("vhost=off")),
     Guest("net-line", "net", tap=True, args=("--irq", "single", *net("vhost=off"))),
-    Guest("net-link", "net", tap=True, flap=True, append="flap=1",
+    Guest("net-link", "net", tap=True, background=DOWN_AND_UP, append="flap=1",
           check="a_link_change_is_a_configuration_change", args=net("vhost=off")),
     Guest("net-vhost", "net", tap=True, vhost=True, args=net("vhost=on")),
     hostile("hostile_net", tap=True, sanitized=True, args=net("vhost=off")),
+    hostile("hostile_net-down", "hostile_net", tap=True, background=DOWN_AND_UP, append="flap=1",
+            check="n7_frames_while_the_link_is_down", args=net("vhost=off")),
+    hostile("hostile_net-gone", "hostile_net", tap=True, background=GONE, append="gone=1",
+            check="n8_the_interface_is_deleted", args=net("vhost=off")),
+    hostile("hostile_net-flood", "hostile_net", tap=True, background=FLOOD, append="flood=1",
+            check="n10_frames_without_end", args=net("vhost=off")),
     hostile("hostile_net-vhost", "hostile_net", tap=True, vhost=True, append="vhost=1",
             args=net("vhost=on")),
 ]

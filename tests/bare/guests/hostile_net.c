@@ -326,6 +326,72 @@ static void n9_a_mac_table_that_lies_about_its_length(void)
 	expect_alive();
 }
 
+static uint16_t link_status(void)
+{
+	return mmio_read16(net.d->base + VIRTIO_MMIO_CONFIG + 6);
+}
+
+static bool link_becomes(uint16_t status)
+{
+	return WAIT((link_status() & VIRTIO_NET_S_LINK_UP) == status, 5000);
+}
+
+/* Row N7: the tap says EIO while it is down. Every frame comes back, none is kept. */
+static void n7_frames_while_the_link_is_down(void)
+{
+	unsigned int i;
+
+	SKIP_UNLESS(option_number("flap", 0), "the link stays up in this run");
+	EXPECT(link_becomes(0));
+	for (i = 0; i < 200; i++)
+		EXPECT_MSG(net_send(0, net_build_ping(64)), "frame %u is not given back", i);
+	expect_neighbours_serve();
+	EXPECT(link_becomes(VIRTIO_NET_S_LINK_UP));
+	EXPECT(net_arp(0) || net_arp(0));
+	expect_alive();
+}
+
+/* Row N8: once deleted, it is a link that is down for good; the rest goes on. */
+static void n8_the_interface_is_deleted(void)
+{
+	unsigned int i;
+
+	SKIP_UNLESS(option_number("gone", 0), "the interface stays in this run");
+	EXPECT(link_becomes(0));
+	for (i = 0; i < 50; i++) {
+		EXPECT_MSG(net_send(0, net_build_ping(64)), "frame %u is not given back", i);
+		expect_neighbours_serve();
+		RETURN_IF_FAILED();
+	}
+	net_start(NET_FEATURES, IRQ_NONE, NR_RX);
+	EXPECT(!(link_status() & VIRTIO_NET_S_LINK_UP));
+	EXPECT(net_send(0, net_build_ping(64)));
+	EXPECT(!(vdev_status(net.d) & S_NEEDS_RESET));
+}
+
+/* Row N10: frames come faster than anybody takes them, and first there is no buffer at all. */
+static void n10_frames_without_end(void)
+{
+	uint32_t start, len, seen = 0;
+	unsigned int i, pair;
+
+	SKIP_UNLESS(option_number("flood", 0), "nobody floods in this run");
+	net_start(NET_FEATURES, IRQ_NONE, 0);
+	for (start = ticks_now(); !time_is_up(start, 1500) && !check_failed();)
+		expect_neighbours_serve();
+	for (i = 0; i < NR_RX; i++)
+		net_offer(0, i, NET_BUF);
+	for (start = ticks_now(); !time_is_up(start, 1000) && !check_failed();)
+		if (net_receive(0x0800, &len, &pair, 100))
+			seen += len == ETH_HDR + 28 + 1400;
+	EXPECT_MSG(seen > 50, "%u frames came", seen);
+	expect_neighbours_serve();
+	delay_ms(3000);
+	while (net_receive(0x0800, &len, &pair, QUIET_MS))
+		;
+	expect_alive();
+}
+
 static void break_ring(unsigned int q)
 {
 	struct ring *r = &net.d->ring[q];
@@ -378,4 +444,7 @@ CHECKS_WATCHED("hostile_net", setup,
 	CHECK(n9_commands_that_are_none),
 	CHECK(n9_a_mac_table_that_lies_about_its_length),
 	CHECK(a_broken_queue_stops_this_device_only),
+	CHECK(n7_frames_while_the_link_is_down),
+	CHECK(n8_the_interface_is_deleted),
+	CHECK(n10_frames_without_end),
 	CHECK(reset_under_traffic))

@@ -13,6 +13,15 @@
 #define I8042_PULSE_RESET 0xfe
 #define END_MS 500	/* other CPUs and threads have to end too */
 
+#define UNCLAIMED 0xd0000000u
+#define ICR_INIT 0x4500
+
+/* KVM emulates what is not in memory, and finds no instruction there. */
+static void run_what_is_no_memory(void)
+{
+	((void (*)(void))(uint64_t)UNCLAIMED)();
+}
+
 static void the_machine_ends(void)
 {
 	if (option_is("how", "sleep")) {
@@ -23,6 +32,10 @@ static void the_machine_ends(void)
 		out8(LAYOUT_PORT_I8042, I8042_PULSE_RESET);
 	} else if (option_is("how", "triple")) {
 		guest_triple_fault();
+	} else if (option_is("how", "nowhere")) {
+		run_what_is_no_memory();
+	} else if (option_is("how", "init")) {
+		lapic_send(cpu_id(), ICR_INIT);
 	} else if (option_is("how", "halt")) {
 		print("halted\n");
 		guest_halt();

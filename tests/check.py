@@ -16,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 UNIT = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$")
 RESULT = re.compile(r"\s*(?:ok|skip|FAIL) ")
-TAP = re.compile(r"(ok|not ok) \d+ - .*?(\w+)\.c:[^:]*:(\w+): (.*)$")
+TAP = re.compile(r"(ok|not ok) \d+ - [^:]*:[^:]*:(\w+): (.*)$")
 RESULTS = os.path.join(ROOT, "build", "results")    # a file for each stage; tests/hostile/README.md
 SKIPPED = 77
 THREADED = ("worker", "log", "virtq_race", "msi", "vmmio", "blk", "net", "uart", "tap")
@@ -55,13 +55,13 @@ def keep_results(lines):
         f.writelines(line + "\n" for line in lines)
 
 
-def keep_unit_results(log):
-    """Check's log names each test; keeps it and takes the log away."""
+def keep_unit_results(program, log):
+    """Check's log names each test; keeps them and takes the log away."""
     if not os.path.exists(log):
         return
     with open(log, encoding="utf-8", errors="replace") as f:
         found = [m for m in map(TAP.match, f) if m]
-    keep_results(f"ok {m[2]}.{m[3]}" if m[1] == "ok" else f"FAIL {m[2]}.{m[3]}: {m[4]}"
+    keep_results(f"ok {program}.{m[2]}" if m[1] == "ok" else f"FAIL {program}.{m[2]}: {m[3]}"
                  for m in found)
     os.remove(log)
 
@@ -130,9 +130,10 @@ def unit_stage(name, pattern=None, env=None):
             status, lines = run([program], {"CK_DEFAULT_TIMEOUT": "60",
                                             "CK_TAP_LOG_FILE_NAME": log, **(env or {})},
                                 show=False)
-            keep_unit_results(log)
+            keep_unit_results(os.path.basename(program), log)
             if status == SKIPPED:
                 tally.add(0, 0, 1)
+                keep_results([f"skip {os.path.basename(program)}"])
                 print(f"skip {name}: {os.path.basename(program)}: {lines[-1] if lines else ''}")
                 continue
             found = [UNIT.match(line) for line in lines if UNIT.match(line)]

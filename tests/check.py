@@ -170,6 +170,8 @@ STAGES = [
      command("tests/proof/run", "--build", build_dir("gcc"), full=("--full",))),
     ("fuzz", "libFuzzer on what guests and files can reach",
      command("tests/fuzz/run", full=("--seconds", "60"))),
+    ("mutation", "known bugs put back: a test finds each",
+     command("tests/mutation/run", "--sample", "4", full=("--sample", "0"))),
     ("testbed", "the test bed itself", command("tests/testbed/selftest")),
     ("bare", "bare-metal guests on KVM",
      command("tests/bare/run", "--mimsy", MIMSY, "--guests", GUESTS)),

@@ -179,11 +179,12 @@ static void some_text(struct fuzz_input *in, char *text, size_t len)
 	text[n] = 0;
 }
 
-static void build_one(struct table *t, struct fuzz_input *in, const struct fw_desc *d)
+static void build_one(struct table *t, unsigned int kind, struct fuzz_input *in,
+		      const struct fw_desc *d)
 {
 	char bootargs[64];
 
-	switch (fuzz_u8(in) % 4) {
+	switch (kind % 4) {
 	case 0:
 		t->len = acpi_build(t->p, t->cap, GPA, d);
 		FUZZ_CHECK(t->len <= t->cap);
@@ -219,15 +220,17 @@ void fuzz_setup(void)
 void fuzz_one(struct fuzz_input *in)
 {
 	struct table t = { .cap = MAX_BUF };
+	uint8_t what = fuzz_u8(in);
 	struct fw_desc d;
 
+	if (what & 4)
+		t.cap = fuzz_u16(in) >> (what >> 5);	/* small ones, too */
 	some_machine(&d, in);
 	check_memmap(&d);
-	check_zero_page(in, &d);
-	if (fuzz_u8(in) & 1)
-		t.cap = fuzz_u16(in);
 	t.p = malloc(t.cap + !t.cap);
 	FUZZ_CHECK(t.p);
-	build_one(&t, in, &d);
+	build_one(&t, what, in, &d);
 	free(t.p);
+	if (what & 8)
+		check_zero_page(in, &d);
 }

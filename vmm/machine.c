@@ -43,30 +43,22 @@ static unsigned int nr_vectors(const struct vm_config *c, enum vm_irq_mode mode,
 }
 
 /*
- * Kicks without an exit to us: a doorbell per queue, which KVM finds by its
- * address alone, and the classic register for drivers that know no doorbells,
- * which KVM tells apart by the value. With one queue any value will do.
+ * Kicks without an exit to us: KVM finds a doorbell by its address alone, and
+ * tells queues apart by the value in the classic register. With one queue any
+ * value will do.
  */
-static int bind_kicks(struct vmmio *t, struct kvm *kvm, unsigned int slot, bool doorbells)
+static void bind_kick(void *ctx, unsigned int q, enum vmmio_place place, int fd)
 {
-	unsigned int n = vmmio_dev(t)->nr_queues;
-	uint64_t base = window_of(slot);
-	int ret = 0;
+	const struct machine_kicks *k = ctx;
+	uint64_t notify = k->window + VIRTIO_MMIO_QUEUE_NOTIFY;
 
-	for (unsigned int q = 0; q < n && !ret; q++) {
-		int fd = vmmio_kick_fd(t, q);
-
-		if (doorbells && vmmio_has_doorbells(t))
-			ret = kvm_doorbell_bind(kvm, base + LAYOUT_DOORBELL +
-						q * LAYOUT_DOORBELL_STRIDE, fd);
-		if (ret)
-			break;
-		if (n == 1 && doorbells)
-			ret = kvm_doorbell_bind(kvm, base + VIRTIO_MMIO_QUEUE_NOTIFY, fd);
-		else
-			ret = kvm_notify_bind(kvm, base + VIRTIO_MMIO_QUEUE_NOTIFY, q, fd);
-	}
-	return ret;
+	if (place == VMMIO_PLACE_DOORBELL)
+		kvm_doorbell_bind(k->kvm, k->window + LAYOUT_DOORBELL +
+				  q * LAYOUT_DOORBELL_STRIDE, fd);
+	else if (k->any_value)
+		kvm_doorbell_bind(k->kvm, notify, fd);
+	else
+		kvm_notify_bind(k->kvm, notify, q, fd);
 }
 
 struct builder {
@@ -95,7 +87,14 @@ static int add_device(const struct builder *b, struct virtio_dev *dev, enum vm_i
 		      b->m->dev[slot]);
 	if (ret)
 		return ret;
-	return bind_kicks(b->m->dev[slot], b->env->kvm, slot, b->c->doorbells);
+	b->m->kicks[slot] = (struct machine_kicks){
+		.kicks = { bind_kick, &b->m->kicks[slot] },
+		.kvm = b->env->kvm,
+		.window = window_of(slot),
+		.any_value = dev->nr_queues == 1 && b->c->doorbells,
+	};
+	vmmio_set_kicks(b->m->dev[slot], &b->m->kicks[slot].kicks);
+	return 0;
 }
 
 static int open_disk(struct machine *m, const struct vm_disk *d, unsigned int i)

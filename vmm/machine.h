@@ -11,6 +11,7 @@
 #include "fw_desc.h"
 #include "guest_mem.h"
 #include "layout.h"
+#include "vmmio.h"
 
 struct blk_backend;
 struct irq_sink;
@@ -18,13 +19,20 @@ struct kvm;
 struct msi_router;
 struct net_backend;
 struct sandbox;
-struct vmmio;
+
+struct machine_kicks {			/* how KVM learns of a device's kicks */
+	struct vmmio_kicks kicks;
+	struct kvm *kvm;
+	uint64_t window;		/* guest address */
+	bool any_value;			/* the classic register has one queue's kicks only */
+};
 
 struct machine {
 	struct blk_backend *disk[LAYOUT_VIRTIO_MAX];	/* opened; NULL once its device has it */
 	struct net_backend *net[LAYOUT_VIRTIO_MAX];	/* the same */
 	struct vmmio *dev[LAYOUT_VIRTIO_MAX];
 	struct irq_sink *sink[LAYOUT_VIRTIO_MAX];
+	struct machine_kicks kicks[LAYOUT_VIRTIO_MAX];
 	unsigned int nr_devs;
 };
 

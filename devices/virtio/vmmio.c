@@ -50,11 +50,6 @@ bool vmmio_has_doorbells(const struct vmmio *t)
 	return t->doorbells;
 }
 
-int vmmio_kick_fd(const struct vmmio *t, unsigned int q)
-{
-	return t->kick_fd[q];
-}
-
 struct virtio_dev *vmmio_dev(const struct vmmio *t)
 {
 	return t->dev;
@@ -63,19 +58,6 @@ struct virtio_dev *vmmio_dev(const struct vmmio *t)
 static uint64_t offered_features(const struct vmmio *t)
 {
 	return t->dev->features | 1ull << VIRTIO_F_VERSION_1;
-}
-
-static void drain_kicks(struct vmmio *t)
-{
-	for (unsigned int q = 0; q < t->dev->nr_queues; q++) {
-		uint64_t one = 1;
-		ssize_t n;
-
-		/* The eventfds block on reads: make sure that there is something to read. */
-		n = write(t->kick_fd[q], &one, sizeof(one));
-		n = read(t->kick_fd[q], &one, sizeof(one));
-		(void)n;
-	}
 }
 
 static const struct msi_message *message_of(const struct vmmio *t, const struct virtio_irq *irq)
@@ -111,7 +93,7 @@ static void stop_queues(struct vmmio *t)
 static void vmmio_reset(struct vmmio *t)
 {
 	stop_queues(t);
-	drain_kicks(t);
+	vmmio_drain_kicks(t);
 	vmmio_msi_reset(&t->msi);
 	atomic_store(&t->tp.isr, 0);
 	atomic_store(&t->tp.needs_reset, false);
@@ -159,7 +141,9 @@ static void vmmio_activate(struct vmmio *t)
 	if (!ret)
 		ret = t->dev->ops->start(t->dev, &start);
 	t->started = !ret;
-	if (ret) {
+	if (!ret) {
+		vmmio_bind_kicks(t);
+	} else {
 		stop_queues(t);
 		virtio_needs_reset(&t->tp);
 	}
@@ -257,21 +241,6 @@ static void vmmio_write_queue(struct vmmio *t, uint32_t reg, uint32_t val)
 	}
 }
 
-/* A kick that came as an exit. It waits in the eventfd until the device starts. */
-static void vmmio_kick(struct vmmio *t, uint64_t q)
-{
-	uint64_t one = 1;
-	ssize_t n;
-
-	t->stats.notify_writes++;
-	if (q >= t->dev->nr_queues) {
-		guest_error(&t->dev->errors, "kick of queue %llu", (unsigned long long)q);
-		return;
-	}
-	n = write(t->kick_fd[q], &one, sizeof(one));
-	(void)n;
-}
-
 static void vmmio_write32(struct vmmio *t, uint32_t reg, uint32_t val)
 {
 	switch (reg) {
@@ -279,7 +248,7 @@ static void vmmio_write32(struct vmmio *t, uint32_t reg, uint32_t val)
 	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:	t->driver_features_sel = val;	break;
 	case VIRTIO_MMIO_DRIVER_FEATURES:	vmmio_set_driver_features(t, val); break;
 	case VIRTIO_MMIO_QUEUE_SEL:		t->queue_sel = val;		break;
-	case VIRTIO_MMIO_QUEUE_NOTIFY:		vmmio_kick(t, val);		break;
+	case VIRTIO_MMIO_QUEUE_NOTIFY:		vmmio_kick(t, val, VMMIO_PLACE_NOTIFY); break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:		atomic_fetch_and(&t->tp.isr, ~val); break;
 	case VIRTIO_MMIO_STATUS:		vmmio_set_status(t, val);	break;
 	case VIRTIO_MMIO_SHM_SEL:						break;
@@ -307,10 +276,11 @@ static uint32_t vmmio_vendor(const struct vmmio *t)
 	       (t->doorbells ? VIRTIO_MMIO_VENDOR_F_PER_QUEUE_NOTIFY : 0);
 }
 
-static uint32_t vmmio_doorbells(const struct vmmio *t)
+static uint32_t vmmio_doorbells(struct vmmio *t)
 {
 	if (!vmmio_has_doorbells(t))
 		return 0;
+	t->doorbells_known = true;
 	return VMMIO_DOORBELL | VMMIO_DOORBELL_STRIDE << VIRTIO_MMIO_DOORBELL_STRIDE_SHIFT;
 }
 
@@ -415,7 +385,8 @@ static void vmmio_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
 	pthread_mutex_lock(&t->lock);
 	count_access(t, &t->stats.register_writes);
 	if (off >= VMMIO_DOORBELL && vmmio_has_doorbells(t)) {
-		vmmio_kick(t, (off - VMMIO_DOORBELL) / VMMIO_DOORBELL_STRIDE);
+		vmmio_kick(t, (off - VMMIO_DOORBELL) / VMMIO_DOORBELL_STRIDE,
+			   VMMIO_PLACE_DOORBELL);
 	} else if (is_config(t, off, len)) {
 		vmmio_write_config(t, (uint32_t)off - VMMIO_CONFIG, buf, len);
 	} else if (is_msi_block(t, off)) {

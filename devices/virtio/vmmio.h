@@ -45,6 +45,22 @@ int vmmio_stop(struct vmmio *t);
 
 /* The eventfd behind queue q's doorbell, for an ioeventfd. */
 int vmmio_kick_fd(const struct vmmio *t, unsigned int q);
+
+/* Where a driver writes to kick a queue. */
+enum vmmio_place { VMMIO_PLACE_NOTIFY, VMMIO_PLACE_DOORBELL };
+
+struct vmmio_kicks {
+	/*
+	 * From now on a write of queue q's kick signals fd without an exit. If
+	 * that cannot be had it logs why, and kicks go on as exits. Called with
+	 * the transport's lock held, once at the most for each q and place.
+	 */
+	void (*bind)(void *ctx, unsigned int q, enum vmmio_place place, int fd);
+	void *ctx;
+};
+
+/* kicks is borrowed; before the guest runs. */
+void vmmio_set_kicks(struct vmmio *t, const struct vmmio_kicks *kicks);
 bool vmmio_has_doorbells(const struct vmmio *t);
 struct virtio_dev *vmmio_dev(const struct vmmio *t);
 

@@ -30,6 +30,7 @@ struct vmmio {
 	struct virtio_dev *dev;			/* owned, set once */
 	struct irq_sink *sink;			/* borrowed, set once */
 	bool doorbells;				/* set once */
+	const struct vmmio_kicks *kicks;	/* set once; NULL: kicks come as exits */
 	struct virtio_transport tp;
 	struct vmmio_msi msi;			/* lock, but for the states inside */
 	uint32_t status;			/* lock; without NEEDS_RESET */
@@ -37,7 +38,9 @@ struct vmmio {
 	uint32_t driver_features_sel;		/* lock */
 	uint32_t queue_sel;			/* lock */
 	uint64_t driver_features;		/* lock */
+	bool doorbells_known;			/* lock: some driver has read where they are */
 	bool started;				/* lock: the device owns the queues */
+	uint8_t bound[VIRTIO_MAX_QUEUES];	/* lock: a bit for each enum vmmio_place */
 	struct vmmio_stats stats;		/* lock */
 	struct virtq_cfg cfg[VIRTIO_MAX_QUEUES];	/* lock */
 	struct virtq *vq[VIRTIO_MAX_QUEUES];	/* set once; the device's between start and stop */
@@ -45,5 +48,10 @@ struct vmmio {
 	struct virtio_irq irq[VIRTIO_MAX_QUEUES];
 	int kick_fd[VIRTIO_MAX_QUEUES];		/* owned, set once */
 };
+
+/* vmmio_kick.c, with the lock */
+void vmmio_kick(struct vmmio *t, uint64_t q, enum vmmio_place place);	/* one that was an exit */
+void vmmio_bind_kicks(struct vmmio *t);		/* of the queues that have started */
+void vmmio_drain_kicks(struct vmmio *t);
 
 #endif

@@ -26,6 +26,7 @@ EXCUSES = {
     "mmap": "only when the heap has no room",
     "munmap": "only for what was mapped",
     "mremap": "only with many queues",
+    ("main", "rt_sigreturn"): "only with --seccomp trap",
     ("main", "timerfd_settime"): "only when the console's reader is slow",
     ("main", "epoll_ctl"): "only when stopped while an interface runs",
     ("main", "ioctl TUNSETOFFLOAD"): "the same",

@@ -75,6 +75,7 @@ static const struct rule vcpu_rules[] = {
 	THREAD_END,
 	ALLOW(read, "eventfds: signals held back"),
 	IOCTL(KVM_GET_REGS, "says where a guest crashed"),
+	IOCTL(KVM_IOEVENTFD, "a queue starts: its kicks leave no exit from then on"),
 	ALLOW(rt_sigreturn, "the signal that ends KVM_RUN"),
 	DEVICE_CONTROL,
 };
@@ -126,7 +127,7 @@ static const struct rule main_rules[] = {
 	ALLOW(sendto, "a console that is a socket"),
 	TGKILL("stops the vCPUs"),
 	ALLOW(getpid, "the same"),
-	ALLOW(rt_sigreturn, "a signal with a handler"),
+	ALLOW(rt_sigreturn, "--seccomp trap"),
 	DEVICE_CONTROL,
 	ALLOW(mremap, "--stats: a growing buffer"),
 	ALLOW(close, "the end"),

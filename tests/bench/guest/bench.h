@@ -43,17 +43,17 @@ void lat_add(struct lat *l, uint64_t ns);
 void lat_print(struct lat *l);		/* and frees */
 
 /*
- * Interrupts of virtio devices, and function calls between CPUs, by CPU. To be read between
- * step_ready and step_done: the console wakes processes on other CPUs.
+ * Interrupts by the CPU that takes them: of virtio devices, of other CPUs (function calls and
+ * requests to schedule), of the timer. To be read between step_ready and step_done: the console
+ * wakes processes on other CPUs.
  */
 struct irqs {
-	uint64_t device[BENCH_MAX_CPUS];
-	uint64_t calls, reschedules, timers;
+	uint64_t device[BENCH_MAX_CPUS], ipis[BENCH_MAX_CPUS], timers[BENCH_MAX_CPUS];
 	unsigned int nr_cpus;
 };
 
 int irqs_read(struct irqs *i);
-/* "@irq" and the difference: one count per CPU, then the calls between them. */
+/* "@irq" and the differences: cpu0=N .. ipi0=N .. timer0=N .. */
 void irqs_print(const struct irqs *before, const struct irqs *after);
 
 int blk_run(const struct args *a);

@@ -21,27 +21,21 @@ static unsigned int count_cpus(const char *head)
 static void add_line(struct irqs *i, char *line)
 {
 	char *p = strchr(line, ':');
-	uint64_t *sum = NULL;
+	uint64_t *counts;
 	unsigned int cpu;
 
 	if (!p)
 		return;
-	if (strstr(line, "CAL:"))
-		sum = &i->calls;
-	else if (strstr(line, "RES:"))
-		sum = &i->reschedules;
+	if (strstr(line, "CAL:") || strstr(line, "RES:"))
+		counts = i->ipis;
 	else if (strstr(line, "LOC:"))
-		sum = &i->timers;
-	else if (!strstr(line, "virtio"))
+		counts = i->timers;
+	else if (strstr(line, "virtio"))
+		counts = i->device;
+	else
 		return;
-	for (p++, cpu = 0; cpu < i->nr_cpus; cpu++) {
-		uint64_t n = strtoull(p, &p, 10);
-
-		if (sum)
-			*sum += n;
-		else
-			i->device[cpu] += n;
-	}
+	for (p++, cpu = 0; cpu < i->nr_cpus; cpu++)
+		counts[cpu] += strtoull(p, &p, 10);
 }
 
 int irqs_read(struct irqs *i)
@@ -62,17 +56,18 @@ int irqs_read(struct irqs *i)
 	return 0;
 }
 
+static void print_difference(const char *name, const uint64_t *before, const uint64_t *after,
+			     unsigned int nr)
+{
+	for (unsigned int cpu = 0; cpu < nr; cpu++)
+		printf(" %s%u=%llu", name, cpu, (unsigned long long)(after[cpu] - before[cpu]));
+}
+
 void irqs_print(const struct irqs *before, const struct irqs *after)
 {
-	unsigned long long n;
-
 	printf("@irq");
-	for (unsigned int cpu = 0; cpu < after->nr_cpus; cpu++) {
-		n = after->device[cpu] - before->device[cpu];
-		printf(" cpu%u=%llu", cpu, n);
-	}
-	printf(" calls=%llu reschedules=%llu timers=%llu\n",
-	       (unsigned long long)(after->calls - before->calls),
-	       (unsigned long long)(after->reschedules - before->reschedules),
-	       (unsigned long long)(after->timers - before->timers));
+	print_difference("cpu", before->device, after->device, after->nr_cpus);
+	print_difference("ipi", before->ipis, after->ipis, after->nr_cpus);
+	print_difference("timer", before->timers, after->timers, after->nr_cpus);
+	printf("\n");
 }

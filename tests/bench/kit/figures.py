@@ -6,6 +6,7 @@ of that port are known by its address and left out. The rest of the marks, the s
 in all phases of one run, is measured with a phase that does nothing, and is taken off.
 """
 
+import collections
 import dataclasses
 import re
 
@@ -33,7 +34,8 @@ FIGURES = {f.id: f for f in (
     Figure("B5s", "system calls of the monitor per 4k read, depth 32", "calls/op"),
     Figure("B5c", "completions on the CPU that submitted, 4 queues, 4 CPUs", "%",
            better="higher", digits=1),
-    Figure("B5p", "calls between CPUs per 4k read, 4 queues, 4 CPUs", "IPIs/op"),
+    Figure("B5p", "IPIs to the CPU that submitted, per 4k read, 4 queues, 4 CPUs",
+           "IPIs/op"),
     Figure("B6", "exits to the monitor per TCP transaction", "exits/op"),
     Figure("B6x", "all exits per TCP transaction", "exits/op"),
     Figure("B6d", "exits that the device causes per TCP transaction", "exits/op"),
@@ -48,7 +50,8 @@ FIGURES = {f.id: f for f in (
     Figure("B9", "start to the guest's init", "s", timed=True),
     Figure("B9m", "start to the first entry into the guest", "s", timed=True, digits=3),
     Figure("B9k", "the guest kernel's own part of B9", "s", timed=True),
-    Figure("B10", "memory of the monitor's own", "bytes", digits=0),
+    Figure("B10", "private memory of the monitor (Private_* without guest RAM)", "bytes", digits=0),
+    Figure("B10a", "anonymous part of B10: what no file could give back", "bytes", digits=0),
     Figure("B10r", "resident memory, programs and libraries included", "bytes", digits=0),
     Figure("B11", "TCP transactions", "1/s", timed=True, better="higher", digits=0),
     Figure("B11p10", "10th percentile of the latency of B11", "us", timed=True, digits=0),
@@ -58,6 +61,7 @@ FIGURES = {f.id: f for f in (
     Figure("B11r", "TCP stream into the guest", "MiB/s", timed=True, better="higher", digits=1),
     Figure("B12", "4k random reads, depth 1", "1/s", timed=True, better="higher", digits=0),
     Figure("B12w", "4k random writes, depth 1", "1/s", timed=True, better="higher", digits=0),
+    Figure("B12wq", "4k random writes, depth 32", "1/s", timed=True, better="higher", digits=0),
     Figure("B12q", "4k random reads, depth 32", "1/s", timed=True, better="higher", digits=0),
     Figure("B12p10", "10th percentile of the latency of B12", "us", timed=True, digits=0),
     Figure("B12p50", "median of the latency of B12", "us", timed=True, digits=0),
@@ -77,13 +81,19 @@ FIGURES = {f.id: f for f in (
 
 # SVM's and VMX's numbers; no number of one means one of these in the other.
 NESTED_FAULT, PIO, EOI, HLT = (0x400, 48, 49), (0x7b, 30), (45,), (0x78, 12)
+KICK, EOI_EXIT, PORT, MSR = "kick, handled in the kernel", "EOI", "port I/O", \
+    "MSR (timer, EOI, IPI)"
+MONITOR, OTHER_EXIT, CPUID = "to the monitor", "other", "CPUID"
+TOUCH = "memory touched first"      # what looks like a kick while a guest boots
 EXIT_NAMES = {
-    0x400: "memory (MMIO, kicks)", 48: "memory (MMIO, kicks)", 49: "memory (MMIO, kicks)",
-    0x7b: "port I/O", 30: "port I/O", 45: "EOI", 0x78: "halt", 12: "halt",
-    0x7c: "MSR (timer, EOI, IPI)", 31: "MSR (timer, EOI, IPI)", 32: "MSR (timer, EOI, IPI)",
-    0x60: "host interrupt", 1: "host interrupt", 0x64: "interrupt window", 7: "interrupt window",
+    0x400: KICK, 48: KICK, 49: KICK, 0x7b: PORT, 30: PORT, 45: EOI_EXIT, 0x78: "halt", 12: "halt",
+    0x7c: MSR, 31: MSR, 32: MSR, 0x60: "host interrupt", 1: "host interrupt",
+    0x64: "interrupt window", 7: "interrupt window",
+    0x72: CPUID, 10: CPUID,
 }
-OTHER_EXIT = "other"
+# KVM_EXIT_IO, _MMIO and _IOAPIC_EOI: what each of them was for the CPU. Without an exit of its own
+# an EOI is a write to an MSR.
+USER_EXITS = {2: (PORT,), 6: (KICK,), 26: (EOI_EXIT, MSR)}
 
 
 def device_exits(exits):
@@ -107,19 +117,24 @@ def totals(delta):
     }
 
 
-def exits_by_name(delta, marks, ops):
-    """Exits per operation by reason, in words."""
-    out = {}
-    counts, idle = (d.by_key("kvm/kvm_exit", 1) for d in (delta, marks))
-    for reason in set(counts) | set(idle):
-        name = EXIT_NAMES.get(reason, OTHER_EXIT)
-        out[name] = out.get(name, 0) + (counts[reason] - idle[reason]) / ops
-    return {name: max(0.0, value) for name, value in out.items()}
+def exits_by_name(delta, marks=None, ops=1):
+    """Exits per operation by reason, in words; those that go on to the monitor are one of them."""
+    out = collections.Counter()
+    for sign, d in ((1, delta), (-1, marks)):
+        if not d:
+            continue
+        for reason, n in d.by_key("kvm/kvm_exit", 1).items():
+            out[EXIT_NAMES.get(reason, OTHER_EXIT)] += sign * n
+        for reason, n in d.by_key("kvm/kvm_userspace_exit", 1).items():
+            names = USER_EXITS.get(reason, (OTHER_EXIT,))
+            out[next((name for name in names if out[name] >= n), names[-1])] -= sign * n
+            out[MONITOR] += sign * n
+    return {name: max(0.0, n / ops) for name, n in out.items()}
 
 
 def per_operation(delta, marks, ops):
     whole, empty = totals(delta), totals(marks)
-    return {key: (whole[key] - empty[key]) / ops for key in whole}
+    return {key: max(0, whole[key] - empty[key]) / ops for key in whole}
 
 
 BLK = {"user": "B1", "device": "B2", "exits": "B2a", "calls": "B3", "wakeups": "B4",

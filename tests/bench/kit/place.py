@@ -63,24 +63,41 @@ class Place:
         self.bed = self.stack.enter_context(choose("linux", self.where, **options))
         if not self.bed.emulated and os.geteuid():
             raise session.RunError("taps, debugfs and tracefs want root: sudo tests/bench/run")
-        self.scratch = self.make_scratch()
-        self.machine = monitors.Machine(
-            kernel=self.bed.put(kernel), initrd=self.bed.put(artifacts.initramfs()),
-            disk="", tap="", scratch=self.scratch, memory=self.memory)
         self.benchio = self.bed.put(artifacts.benchio())
+        files = {"kernel": self.bed.put(kernel), "initrd": self.bed.put(artifacts.initramfs())}
         if self.bed.emulated and os.path.exists("/etc/ld.so.cache"):
             self.bed.put("/etc/ld.so.cache")    # else each program searches for its libraries
-        self.add_number(0)
-        self.server = self.bed.start([self.benchio, "serve", PORT])
+        self.prepare()
+        self.machine = monitors.Machine(
+            **files, disk="", tap="", scratch=self.scratch, memory=self.memory)
         self.read_facts()
 
+    def prepare(self):
+        """What a bed has beside files."""
+        self.scratch = self.make_scratch()
+        self.taps = set()
+        self.add_number(0)
+        self.server = self.bed.start([self.benchio, "serve", PORT])
+
+    def renew(self):
+        """After the loss of a test bed: another boot of it, made ready; False if there was none."""
+        if not self.bed.emulated:
+            return False
+        self.bed.boot()
+        if self.bed.run(["test", "-e", f"{self.scratch}/disk0"]).ok:
+            return False
+        self.prepare()
+        return True
+
     def close(self):
-        if self.server:
-            self.server.kill()
-            self.server.wait(20)
-        for tap in self.taps:
-            self.bed.run([self.benchio, "tap", tap, "0"])
-        self.stack.close()
+        try:
+            if self.server and not self.bed.emulated:
+                self.server.kill()
+                self.server.wait(20)
+                for tap in self.taps:
+                    self.bed.run([self.benchio, "tap", tap, "0"])
+        finally:
+            self.stack.close()      # an emulated machine goes with all that is in it
 
     def shell(self, text, timeout=120):
         r = self.bed.run(text, timeout=timeout)
@@ -162,4 +179,5 @@ class Place:
             self.facts[key] = value
         self.facts["place"] = "test bed: TCG, every time is emulated" \
             if self.bed.emulated else "this machine"
+        self.facts["guest kernel"] = f"{self.machine.kernel}, {self.machine.memory} MiB"
         self.facts["vendor"] = "svm" if re.search("AMD", self.facts.get("cpu", "")) else "vmx"

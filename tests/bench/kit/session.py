@@ -197,7 +197,7 @@ class Session:
         for line in self.command("stop"):
             if line.startswith("stopped"):
                 return int(line.split()[1])
-        return None
+        raise RunError("the monitor is not stopped")
 
     def end(self):
         self.command("end")

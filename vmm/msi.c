@@ -28,6 +28,7 @@
 #include "layout.h"
 #include "log.h"
 #include "util.h"
+#include "zalloc.h"
 
 #define NR_MSI_GSIS	(LAYOUT_GSI_MSI_LAST - LAYOUT_GSI_MSI_FIRST + 1)
 #define NR_PIC_PINS	16u
@@ -483,7 +484,7 @@ int msi_router_line(struct msi_router *r, uint32_t gsi, int *fd)
 
 int msi_router_create(struct msi_router **out, struct kvm *kvm)
 {
-	struct msi_router *r = calloc(1, sizeof(*r));
+	struct msi_router *r = zalloc(1, sizeof(*r));
 
 	if (!r)
 		return -ENOMEM;
@@ -491,10 +492,10 @@ int msi_router_create(struct msi_router **out, struct kvm *kvm)
 	pthread_mutex_init(&r->lock, NULL);
 	for (unsigned int i = 0; i < LAYOUT_NR_IOAPIC_PINS; i++)
 		r->line_fd[i] = -1;
-	r->table = calloc(1, sizeof(*r->table) +
+	r->table = zalloc(1, sizeof(*r->table) +
 			  (NR_FIXED + NR_MSI_GSIS) * sizeof(r->table->entries[0]));
 	/* An array of pointers. NOLINTNEXTLINE(bugprone-sizeof-expression) */
-	r->owner = calloc(NR_FIXED + NR_MSI_GSIS, sizeof(*r->owner));
+	r->owner = zalloc(NR_FIXED + NR_MSI_GSIS, sizeof(*r->owner));
 	r->wake_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (!r->table || !r->owner || r->wake_fd < 0) {
 		int ret = r->wake_fd < 0 ? log_errno("timerfd for interrupt routes") : -ENOMEM;
@@ -525,7 +526,7 @@ void msi_router_free(struct msi_router *r)
 int msi_sink_create(struct irq_sink **out, struct msi_router *r, unsigned int nr_vectors,
 		    uint32_t line_gsi)
 {
-	struct msi_sink *s = calloc(1, sizeof(*s) + nr_vectors * sizeof(s->vector[0]));
+	struct msi_sink *s = zalloc(1, sizeof(*s) + nr_vectors * sizeof(s->vector[0]));
 	int ret;
 
 	if (!s)
@@ -535,7 +536,7 @@ int msi_sink_create(struct irq_sink **out, struct msi_router *r, unsigned int nr
 	s->fd = malloc((nr_vectors + 1) * sizeof(*s->fd));
 	if (!s->fd) {
 		free(s);
-		return -ENOMEM;
+		return log_fail(-ENOMEM, "out of memory: %u vectors", nr_vectors);
 	}
 	for (unsigned int i = 0; i < nr_vectors; i++) {
 		s->fd[i] = -1;

@@ -17,6 +17,7 @@
 #include "log.h"
 #include "thread.h"
 #include "worker.h"
+#include "zalloc.h"
 
 #define VCPU_SIGNAL	SIGUSR1
 
@@ -46,7 +47,7 @@ void vcpu_signal_init(void)
 
 int vcpu_create(struct vcpu **out, struct vcpu_env *env, unsigned int id)
 {
-	struct vcpu *v = calloc(1, sizeof(*v));
+	struct vcpu *v = zalloc(1, sizeof(*v));
 	void *run;
 	int ret;
 

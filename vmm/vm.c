@@ -19,6 +19,7 @@
 #include "sandbox.h"
 #include "uart16550.h"
 #include "vm_priv.h"
+#include "zalloc.h"
 
 void vm_end(struct vm *vm, int status)
 {
@@ -217,11 +218,11 @@ static int vm_build(struct vm *vm)
 
 int vm_create(struct vm **out, const struct vm_config *c)
 {
-	struct vm *vm = calloc(1, sizeof(*vm));
+	struct vm *vm = zalloc(1, sizeof(*vm));
 	int ret;
 
 	if (!vm)
-		return log_fail(-ENOMEM, "out of memory");
+		return -ENOMEM;
 	vm->cfg = c;
 	vm->kvm = (struct kvm){ .sys_fd = -1, .vm_fd = -1 };
 	vm->files.kernel_fd = vm->files.initrd_fd = -1;

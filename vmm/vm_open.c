@@ -17,6 +17,7 @@
 #include "sandbox.h"
 #include "util.h"
 #include "vm_priv.h"
+#include "zalloc.h"
 
 /* A console or log file may grow by this much. */
 #define OUTPUT_GROWTH GIB(1)
@@ -60,11 +61,11 @@ static unsigned int list_passed(const struct vm_config *c, int *keep)
 static int close_inherited(const struct vm_config *c)
 {
 	unsigned int n = list_passed(c, NULL);
-	int *keep = calloc(n + 1, sizeof(*keep));
+	int *keep = zalloc(n + 1, sizeof(*keep));
 	int ret;
 
 	if (!keep)
-		return log_fail(-ENOMEM, "out of memory");
+		return -ENOMEM;
 	list_passed(c, keep);
 	ret = sandbox_start(keep, n);
 	free(keep);

@@ -24,6 +24,7 @@
 #include "iov.h"
 #include "log.h"
 #include "util.h"
+#include "zalloc.h"
 
 #define SECTOR 512u
 #define PAGE 4096u
@@ -311,7 +312,7 @@ static int probe_image(struct blk_file *f, const struct blk_file_cfg *cfg, const
 
 int blk_file_open(struct blk_backend **out, const struct blk_file_cfg *cfg, const char *name)
 {
-	struct blk_file *f = calloc(1, sizeof(*f));
+	struct blk_file *f = zalloc(1, sizeof(*f));
 	struct blk_file_cfg c = *cfg;
 	int ret = -ENOMEM;
 

@@ -17,6 +17,7 @@
 #include "blk_queue_priv.h"
 #include "blk_uring.h"
 #include "util.h"
+#include "zalloc.h"
 
 #define BATCH 32
 
@@ -249,7 +250,7 @@ static void run_plain(void *arg)
 int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *name,
 		     uint16_t size, bool *uring)
 {
-	struct blk_queue *q = calloc(1, sizeof(*q) + size * sizeof(q->iov[0]));
+	struct blk_queue *q = zalloc(1, sizeof(*q) + size * sizeof(q->iov[0]));
 	int ret;
 
 	if (!q)

@@ -29,6 +29,7 @@
 #include "blk_queue_priv.h"
 #include "iov.h"
 #include "util.h"
+#include "zalloc.h"
 
 #define MAX_SLOTS	128u	/* requests in flight; more wait in the guest's ring */
 #define TURN		32u	/* requests taken before the answered ones are shown */
@@ -428,15 +429,15 @@ static int setup_ring(struct blk_uring *u)
 
 int blk_uring_create(struct blk_uring **out, struct blk_queue *q)
 {
-	struct blk_uring *u = calloc(1, sizeof(*u));
+	struct blk_uring *u = zalloc(1, sizeof(*u));
 	int ret = -ENOMEM;
 
 	if (!u)
 		return ret;
 	u->q = q;
 	u->nr_slots = MIN(q->max_iov, MAX_SLOTS);
-	u->slot = calloc(u->nr_slots, sizeof(*u->slot));
-	u->large = calloc((size_t)u->nr_slots * q->max_iov, sizeof(*u->large));
+	u->slot = zalloc(u->nr_slots, sizeof(*u->slot));
+	u->large = zalloc((size_t)u->nr_slots * q->max_iov, sizeof(*u->large));
 	if (!u->slot || !u->large)
 		goto fail;
 	for (unsigned int i = u->nr_slots; i--; )

@@ -18,6 +18,7 @@
 
 #include "blk_queue.h"
 #include "util.h"
+#include "zalloc.h"
 
 #define MAX_SEGMENTS 254u	/* data buffers of one request that we ask for at most */
 
@@ -220,7 +221,7 @@ static void init_disk(struct virtio_blk *b, const struct virtio_blk_cfg *cfg,
 int virtio_blk_create(struct virtio_dev **out, const struct virtio_blk_cfg *cfg,
 		      struct blk_backend *be, const char *name)
 {
-	struct virtio_blk *b = cfg_is_valid(cfg) ? calloc(1, sizeof(*b)) : NULL;
+	struct virtio_blk *b = cfg_is_valid(cfg) ? zalloc(1, sizeof(*b)) : NULL;
 	int ret;
 
 	if (!b) {

@@ -27,6 +27,7 @@
 #include "net_vhost.h"
 #include "util.h"
 #include "worker.h"
+#include "zalloc.h"
 
 #define BUDGET 64u
 
@@ -276,7 +277,7 @@ static int watch_vhost(struct net_pair *p)
 
 int net_pair_create(struct net_pair **out, const struct net_pair_cfg *cfg, const char *name)
 {
-	struct net_pair *p = calloc(1, sizeof(*p));
+	struct net_pair *p = zalloc(1, sizeof(*p));
 	int ret = -ENOMEM;
 
 	if (!p) {
@@ -291,7 +292,7 @@ int net_pair_create(struct net_pair **out, const struct net_pair_cfg *cfg, const
 		ret = log_errno("%s: epoll", cfg->errors->name);
 		goto fail;
 	}
-	p->ctrl_iov = calloc(cfg->max_size, sizeof(*p->ctrl_iov));
+	p->ctrl_iov = zalloc(cfg->max_size, sizeof(*p->ctrl_iov));
 	if (!p->ctrl_iov)
 		goto fail;
 	ret = net_rx_create(&p->rx, cfg->fd, cfg->errors, cfg->max_size);

@@ -20,6 +20,7 @@
 #include "iov.h"
 #include "net_hdr.h"
 #include "util.h"
+#include "zalloc.h"
 
 #define MAX_READ	(NET_HDR_LEN + 65536u + 256u)	/* more than any frame */
 #define SMALL_READ	4096u
@@ -55,16 +56,18 @@ struct net_rx {
 
 int net_rx_create(struct net_rx **out, int fd, struct guest_errors *errors, uint16_t max_size)
 {
-	struct net_rx *rx = calloc(1, sizeof(*rx));
+	struct net_rx *rx = zalloc(1, sizeof(*rx));
 
 	if (!rx)
 		return -ENOMEM;
 	rx->q.fd = fd;
 	rx->q.errors = errors;
 	rx->max_size = max_size;
-	rx->buf = calloc(max_size, sizeof(*rx->buf));
-	rx->iov = calloc(MAX_STASH_IOV + max_size + 1u, sizeof(*rx->iov));
+	rx->buf = zalloc(max_size, sizeof(*rx->buf));
+	rx->iov = zalloc(MAX_STASH_IOV + max_size + 1u, sizeof(*rx->iov));
 	rx->spill = malloc(MAX_READ);
+	if (!rx->spill)
+		log_error("out of memory: a buffer for frames");
 	if (!rx->buf || !rx->iov || !rx->spill) {
 		net_rx_free(rx);
 		return -ENOMEM;

@@ -15,6 +15,7 @@
 #include "iov.h"
 #include "net_hdr.h"
 #include "util.h"
+#include "zalloc.h"
 
 struct net_tx {
 	struct net_queue q;
@@ -24,7 +25,7 @@ struct net_tx {
 
 int net_tx_create(struct net_tx **out, int fd, struct guest_errors *errors, uint16_t max_size)
 {
-	struct net_tx *tx = calloc(1, sizeof(*tx) + (max_size + 1u) * sizeof(tx->iov[0]));
+	struct net_tx *tx = zalloc(1, sizeof(*tx) + (max_size + 1u) * sizeof(tx->iov[0]));
 
 	if (!tx)
 		return -ENOMEM;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "zalloc.h"
 
 #define BIT(n) (1ull << (n))
 
@@ -61,7 +62,7 @@ static int make_eventfds(struct net_vhost *v)
 
 int net_vhost_create(struct net_vhost **out, int vhost_fd, int tap_fd)
 {
-	struct net_vhost *v = calloc(1, sizeof(*v));
+	struct net_vhost *v = zalloc(1, sizeof(*v));
 	int ret;
 
 	if (!v)

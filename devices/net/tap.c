@@ -25,6 +25,7 @@
 #include "net_backend.h"
 #include "util.h"
 #include "virtio_net_cfg.h"
+#include "zalloc.h"
 
 #define VNET_HDR_LEN 12
 
@@ -277,7 +278,7 @@ int tap_open(struct net_backend **out, const struct virtio_net_cfg *cfg, const c
 	if (!cfg_is_valid(cfg))
 		return log_fail(-EINVAL, "%s: a tap, or a descriptor for each pair, is needed",
 				name);
-	t = calloc(1, sizeof(*t));
+	t = zalloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
 	t->be = (struct net_backend){ .ops = &tap_ops, .nr_pairs = cfg->pairs, .is_tap = true,

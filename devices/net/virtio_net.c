@@ -26,6 +26,7 @@
 #include "net_pair.h"
 #include "net_vhost.h"
 #include "util.h"
+#include "zalloc.h"
 
 #define BIT(n) (1ull << (n))
 
@@ -384,7 +385,7 @@ static int init(struct virtio_net *n, const struct virtio_net_cfg *cfg, const ch
 int virtio_net_create(struct virtio_dev **out, const struct virtio_net_cfg *cfg,
 		      struct net_backend *be, const char *name)
 {
-	struct virtio_net *n = cfg_is_valid(cfg, be) ? calloc(1, sizeof(*n)) : NULL;
+	struct virtio_net *n = cfg_is_valid(cfg, be) ? zalloc(1, sizeof(*n)) : NULL;
 	int ret;
 
 	if (!n) {

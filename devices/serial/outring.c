@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "util.h"
+#include "zalloc.h"
 
 #define POLLED_CHUNK 256u	/* what a descriptor that is ready takes without blocking */
 
@@ -63,7 +64,7 @@ static void choose_mode(struct outring *o)
 
 int outring_create(struct outring **out, int fd, bool plain, uint32_t len)
 {
-	struct outring *o = calloc(1, sizeof(*o) + len);
+	struct outring *o = zalloc(1, sizeof(*o) + len);
 
 	if (!o)
 		return -ENOMEM;

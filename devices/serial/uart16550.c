@@ -26,6 +26,7 @@
 #include "log.h"
 #include "outring.h"
 #include "util.h"
+#include "zalloc.h"
 
 #define FIFO_LEN	16u
 #define FLUSH_BYTES	256u
@@ -399,7 +400,7 @@ void uart16550_stats(struct uart16550 *u, struct uart16550_stats *s)
 
 int uart16550_create(struct uart16550 **out, const struct uart16550_cfg *cfg)
 {
-	struct uart16550 *u = calloc(1, sizeof(*u));
+	struct uart16550 *u = zalloc(1, sizeof(*u));
 	int ret;
 
 	if (!u)

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "util.h"
+#include "zalloc.h"
 
 #define BITS_PER_WORD 64
 
@@ -76,7 +77,7 @@ static void ring_full_barrier(void)
 int virtq_create(struct virtq **out, const struct guest_mem *mem, uint16_t max_size)
 {
 	size_t words = (max_size + BITS_PER_WORD - 1u) / BITS_PER_WORD;
-	struct virtq *q = calloc(1, sizeof(*q) + words * sizeof(q->inflight[0]));
+	struct virtq *q = zalloc(1, sizeof(*q) + words * sizeof(q->inflight[0]));
 
 	if (!q)
 		return -ENOMEM;

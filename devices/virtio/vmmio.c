@@ -19,6 +19,7 @@
 
 #include "vmmio_msi_abi.h"
 #include "vmmio_priv.h"
+#include "zalloc.h"
 
 #define VMMIO_MAGIC		0x74726976u	/* "virt" */
 #define VMMIO_VERSION		2u
@@ -436,7 +437,7 @@ static int vmmio_create_queues(struct vmmio *t, const struct guest_mem *mem)
 int vmmio_create(struct vmmio **out, struct virtio_dev *dev, const struct guest_mem *mem,
 		 struct irq_sink *sink, bool doorbells)
 {
-	struct vmmio *t = calloc(1, sizeof(*t));
+	struct vmmio *t = zalloc(1, sizeof(*t));
 	int ret;
 
 	if (!t) {

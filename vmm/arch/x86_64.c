@@ -16,6 +16,7 @@
 #include "layout.h"
 #include "log.h"
 #include "util.h"
+#include "zalloc.h"
 
 #define MAX_CPUID_ENTRIES 256u
 
@@ -91,7 +92,7 @@ static bool cpuid_is_amd(const struct kvm_cpuid2 *c)
 
 int arch_cpu_create(struct arch_cpu **out, const struct kvm *kvm, unsigned int nr_cpus)
 {
-	struct arch_cpu *cpu = calloc(1, sizeof(*cpu));
+	struct arch_cpu *cpu = zalloc(1, sizeof(*cpu));
 	int ret;
 
 	if (!cpu)
@@ -99,7 +100,7 @@ int arch_cpu_create(struct arch_cpu **out, const struct kvm *kvm, unsigned int n
 	cpu->nr_cpus = nr_cpus;
 	cpu->id_bits = bits_for(nr_cpus);
 	cpu->tsc_deadline = kvm->tsc_deadline;
-	cpu->template = calloc(1, sizeof(*cpu->template) +
+	cpu->template = zalloc(1, sizeof(*cpu->template) +
 			       MAX_CPUID_ENTRIES * sizeof(cpu->template->entries[0]));
 	if (!cpu->template) {
 		arch_cpu_free(cpu);

@@ -9,6 +9,7 @@
 
 #include "log.h"
 #include "util.h"
+#include "zalloc.h"
 
 #define HUGE_PAGE MIB(2)
 
@@ -69,7 +70,7 @@ static int plan_regions(struct guest_mem *mem, uint64_t size, gpa_t hole_start, 
 int guest_mem_create(struct guest_mem **out, uint64_t size, gpa_t hole_start, gpa_t hole_end,
 		     enum guest_mem_backing backing)
 {
-	struct guest_mem *mem = calloc(1, sizeof(*mem));
+	struct guest_mem *mem = zalloc(1, sizeof(*mem));
 	int ret;
 
 	if (!mem)

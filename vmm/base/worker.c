@@ -17,6 +17,7 @@
 
 #include "log.h"
 #include "thread.h"
+#include "zalloc.h"
 
 struct worker {
 	pthread_t thread;
@@ -62,7 +63,7 @@ static void *worker_main(void *opaque)
 
 int worker_create(struct worker **out, const char *name, const struct worker_entry *entry)
 {
-	struct worker *w = calloc(1, sizeof(*w));
+	struct worker *w = zalloc(1, sizeof(*w));
 	int ret;
 
 	if (!w)

@@ -7,16 +7,15 @@
  */
 #include "sandbox.h"
 
+#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <linux/securebits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -110,22 +109,17 @@ static int leave_root(struct sandbox *s)
 	return ret ? missing(s, "an empty root", ret) : 0;
 }
 
-/*
- * Nobody gets a right by being user 0 or by a change of user any more. The
- * kernel may know more capabilities than our headers: EINVAL is the end of them.
- */
+/* Nobody gets a right by being user 0 or by a change of user any more. */
 static int drop_bounding_set(const struct sandbox *s)
 {
 	const unsigned long bits =
 		SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
 		SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
 		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
-	unsigned long cap = 0;
 
-	while (!prctl(PR_CAPBSET_DROP, cap, 0, 0, 0))
-		cap++;
-	if (errno != EINVAL || cap <= CAP_CHECKPOINT_RESTORE)
-		return missing(s, "an empty bounding set", -errno);
+	capng_clear(CAPNG_SELECT_ALL);
+	if (capng_apply(CAPNG_SELECT_BOUNDS))
+		return missing(s, "an empty bounding set", -EPERM);
 	return prctl(PR_SET_SECUREBITS, bits) ? missing(s, "locked securebits", -errno) : 0;
 }
 
@@ -143,11 +137,9 @@ static int drop_user(struct sandbox *s)
 /* The ambient set goes with the inheritable one: capabilities(7). */
 static int drop_capabilities(void)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	static const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capset, &head, none))
-		return log_errno("jail: capabilities cannot be dropped");
+	capng_clear(CAPNG_SELECT_ALL);
+	if (capng_apply(CAPNG_SELECT_CAPS))
+		return log_fail(-EPERM, "jail: capabilities cannot be dropped");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return log_errno("jail: no_new_privs");
 	return 0;

@@ -18,7 +18,7 @@ LAYERS = [
 # Where a library or an interface of the kernel may be used. Tests may use all of them.
 PLACES = {
     "libfdt.h": ["firmware/devtree*.c"],
-    "linux/capability.h": ["vmm/sandbox*.c"],
+    "cap-ng.h": ["vmm/sandbox*.c"],
     "seccomp.h": ["vmm/sandbox*.c", "vmm/filters/*.c"],
     "linux/kvm.h": ["vmm/kvm.c", "vmm/vcpu.c", "vmm/msi.c", "vmm/stats.c", "vmm/arch/*.c",
                     "vmm/filters/*.c"],

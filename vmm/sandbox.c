@@ -166,6 +166,8 @@ static int enter(struct sandbox *s, const struct sandbox_needs *needs)
 		ret = drop_bounding_set(s);
 	if (!ret && privileged)
 		ret = leave_root(s);
+	if (!ret && s->own_uid)
+		ret = sandbox_limit_locked(needs);
 	if (!ret && s->root)
 		ret = drop_user(s);
 	if (!ret)

@@ -46,7 +46,13 @@ static uint64_t max_threads(const struct sandbox_needs *n)
 /*
  * Locked memory is counted for each user id, threads for each user id of a
  * namespace: where others may have the same, a limit would be theirs too.
+ * Many rings need more than the usual limit, which takes rights to raise.
  */
+int sandbox_limit_locked(const struct sandbox_needs *n)
+{
+	return set_limit(RLIMIT_MEMLOCK, n->nr_threads * RING_MEMORY, "MEMLOCK");
+}
+
 int sandbox_limits(const struct sandbox *s, const struct sandbox_needs *n)
 {
 	int ret = set_limit(RLIMIT_CORE, 0, "CORE");
@@ -57,8 +63,6 @@ int sandbox_limits(const struct sandbox *s, const struct sandbox_needs *n)
 		ret = set_limit(RLIMIT_STACK, MAIN_STACK, "STACK");
 	if (!ret)
 		ret = set_limit(RLIMIT_MSGQUEUE, 0, "MSGQUEUE");
-	if (!ret && s->own_uid)
-		ret = set_limit(RLIMIT_MEMLOCK, n->nr_threads * RING_MEMORY, "MEMLOCK");
 	if (!ret && s->own_user)
 		ret = set_limit(RLIMIT_NPROC, max_threads(n), "NPROC");
 	return ret;

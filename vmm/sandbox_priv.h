@@ -35,6 +35,7 @@ int sandbox_empty_root(void);
 
 /* sandbox_limits.c */
 int sandbox_join_cgroup(const char *path, const struct sandbox_needs *n);	/* logs */
+int sandbox_limit_locked(const struct sandbox_needs *n);	/* before rights go; logs */
 int sandbox_limits(const struct sandbox *s, const struct sandbox_needs *n);	/* logs */
 int sandbox_limit_descriptors(unsigned int nr);	/* none is numbered nr or higher; logs */
 

@@ -157,6 +157,7 @@ static int own_limits(void)
 	const struct sandbox s = { .own_uid = true, .own_user = true };
 	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
 
+	HOLDS(sandbox_limit_locked(&n) == 0);
 	HOLDS(sandbox_limits(&s, &n) == 0);
 	HOLDS(limit_of(RLIMIT_CORE) == 0);
 	HOLDS(limit_of(RLIMIT_FSIZE) == MIB(3));
@@ -169,6 +170,33 @@ static int own_limits(void)
 START_TEST(limits_are_as_large_as_needed)
 {
 	ck_assert_int_eq(in_child(own_limits), 0);
+}
+END_TEST
+
+static bool has_capability(unsigned int cap)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	return !syscall(SYS_capget, &head, data) && data[0].effective >> cap & 1;
+}
+
+static int many_rings(void)
+{
+	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
+	const struct sandbox_needs n = { MIB(64), MIB(3), 5000 };
+	struct sandbox *s;
+
+	if (!has_capability(CAP_SYS_RESOURCE))
+		return 0;	/* it stays as low as it is */
+	HOLDS(sandbox_enter(&s, &cfg, &n) == 0 && s);
+	HOLDS(!s->own_uid || limit_of(RLIMIT_MEMLOCK) == MIB(5000));
+	return 0;
+}
+
+START_TEST(thousands_of_rings_have_the_memory_they_lock)
+{
+	ck_assert_int_eq(in_child(many_rings), 0);
 }
 END_TEST
 
@@ -400,6 +428,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(parts, landlock_leaves_only_what_is_open, 1, 8);
 	tcase_add_test(parts, a_kernel_without_landlock_is_an_error);
 	tcase_add_test(parts, limits_are_as_large_as_needed);
+	tcase_add_test(parts, thousands_of_rings_have_the_memory_they_lock);
 	tcase_add_test(parts, threads_of_a_shared_user_are_not_limited);
 	tcase_add_test(parts, off_leaves_everything_alone);
 	tcase_add_test(parts, the_jail_keeps_files_and_rights_away);

@@ -268,6 +268,12 @@ int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *
 	return 0;
 }
 
+void blk_queue_leave(struct blk_queue *q)
+{
+	if (q)
+		worker_leave(q->worker);
+}
+
 void blk_queue_free(struct blk_queue *q)
 {
 	if (!q)

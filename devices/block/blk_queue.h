@@ -38,7 +38,8 @@ struct blk_disk {
  */
 int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *name,
 		     uint16_t size, bool *uring);
-void blk_queue_free(struct blk_queue *q);	/* NULL is allowed */
+void blk_queue_leave(struct blk_queue *q);	/* its thread may go; only free may follow */
+void blk_queue_free(struct blk_queue *q);	/* NULL is allowed, above too */
 
 /* Does io_uring do the I/O? */
 bool blk_queue_has_uring(const struct blk_queue *q);

@@ -109,6 +109,8 @@ static void virtio_blk_free(struct virtio_dev *dev)
 	struct virtio_blk *b = to_blk(dev);
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(b->queue); i++)
+		blk_queue_leave(b->queue[i]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(b->queue); i++)
 		blk_queue_free(b->queue[i]);
 	b->disk.backend->ops->free(b->disk.backend);
 	free(b);

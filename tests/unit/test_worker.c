@@ -255,6 +255,19 @@ START_TEST(workers_come_and_go_without_leaving_threads)
 }
 END_TEST
 
+START_TEST(a_worker_let_go_ends_by_itself)
+{
+	unsigned int before = nr_threads();
+	struct worker *w;
+
+	ck_assert_int_eq(worker_create(&w, "leaves", NULL), 0);
+	worker_leave(w);
+	while (nr_threads() > before)
+		usleep(1000);
+	worker_free(w);
+}
+END_TEST
+
 static pthread_t entered_by;
 
 static int note_thread(const struct worker_entry *e)
@@ -367,6 +380,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, creating_a_worker_leaves_the_callers_signals_alone);
 	tcase_add_test(tc, a_pinned_worker_runs_on_that_cpu);
 	tcase_add_loop_test(tc, a_cpu_that_is_not_there_is_refused, 0, ARRAY_SIZE(no_cpu));
+	tcase_add_test(tc, a_worker_let_go_ends_by_itself);
 	tcase_add_test(tc, an_entry_runs_on_the_new_thread_before_any_job);
 	tcase_add_loop_test(tc, a_worker_whose_entry_failed_runs_nothing, 0, 2);
 	tcase_add_test(tc, workers_come_and_go_without_leaving_threads);

@@ -82,15 +82,20 @@ int worker_create(struct worker **out, const char *name, const struct worker_ent
 	return 0;
 }
 
+void worker_leave(struct worker *w)
+{
+	worker_stop(w);
+	pthread_mutex_lock(&w->lock);
+	w->exiting = true;
+	pthread_mutex_unlock(&w->lock);
+	pthread_cond_broadcast(&w->changed);
+}
+
 void worker_free(struct worker *w)
 {
 	if (!w)
 		return;
-	worker_stop(w);
-	pthread_mutex_lock(&w->lock);
-	w->exiting = true;
-	pthread_cond_broadcast(&w->changed);
-	pthread_mutex_unlock(&w->lock);
+	worker_leave(w);
 	pthread_join(w->thread, NULL);
 	pthread_cond_destroy(&w->changed);
 	pthread_mutex_destroy(&w->lock);

@@ -28,6 +28,12 @@ struct worker_entry {
  */
 int worker_create(struct worker **out, const char *name, const struct worker_entry *entry);
 
+/*
+ * Stops it and lets its thread go, without waiting; only worker_free() may
+ * follow. Thousands of threads end sooner if all are told before one is joined.
+ */
+void worker_leave(struct worker *w);
+
 /* NULL is allowed; stops first if it still runs. */
 void worker_free(struct worker *w);
 

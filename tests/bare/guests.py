@@ -35,7 +35,8 @@ class Guest:
     case: str = ""              # what it shows that the guest ends as it should, if it cannot say
     one_line: bool = False      # ... and that the monitor says so in one line
     seconds: float = 20
-    stats: dict = dataclasses.field(default_factory=dict)   # path in --stats -> value at the end
+    # path in --stats -> value at the end, or the least and the most
+    stats: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         self.program = self.program or self.name
@@ -44,7 +45,7 @@ class Guest:
 DOWN_AND_UP = ("for i in 1 2 3 4 5; do sleep 0.6; IP link set bare0 down; sleep 0.6; "
                "IP link set bare0 up; done")
 GONE = "sleep 1.5; IP link del bare0"
-FLOOD = "FLOOD 192.168.77.255 4"
+FLOOD = "sleep 1; FLOOD 192.168.77.255 4"
 
 
 def two(name, **kw):
@@ -123,6 +124,9 @@ GUESTS = CONFORMANCE + POWER + [
     Guest("many", disks=("queues=1",) * 126 + ("queues=1,irq=shared", "queues=1,irq=single"),
           seconds=60, append="devices=128", stats={"routing.gsis_in_use": 254}),
     hostile("storm", cpus=2, seconds=40),
+    # Rounds are limited to a burst of 64 and 200 a second, for all that the machine does.
+    hostile("storm-programming", "storm", cpus=2, check="m5_programming_without_end", stats={
+        "routing.set_gsi_routing": (2, 64 + 200 * 4), "routing.irqfd_binds": (5, 10)}),
     Guest("serial"),
     hostile("flood", append="lines=128"),
     hostile("flood-input", "flood", append="input=1", check="c1_input_without_end",

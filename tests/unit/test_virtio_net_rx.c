@@ -78,6 +78,28 @@ START_TEST(a_frame_without_buffers_does_not_keep_the_thread_busy)
 }
 END_TEST
 
+/* As many as the host can keep; then buffers come, one by one. row N10 */
+START_TEST(a_host_that_sends_without_end_waits_for_buffers)
+{
+	static const uint8_t frame[12 + FRAME] = { 0 };
+	uint64_t before, sent = 0;
+
+	while (send(f->peer[0], frame, sizeof(frame), MSG_DONTWAIT) > 0)
+		sent++;
+	ck_assert_uint_gt(sent, NET_RING);
+	before = net_cpu_ms();
+	fake_wait_irq(f->ft, NET_RX, 300);
+	ck_assert_uint_lt(net_cpu_ms() - before, 50);
+	for (uint64_t i = 0; i < sent; i++) {
+		gpa_t gpa = net_add_rx(f, NET_RX, 2048);
+
+		fake_kick(f->ft, NET_RX);
+		net_expect_rx(f, NET_RX, gpa, FRAME, 0);
+	}
+	ck_assert_uint_eq(fake_queue_stat(f->ft, NET_RX, "frames"), sent);
+}
+END_TEST
+
 START_TEST(a_long_frame_is_spread_over_merged_buffers)
 {
 	enum { BUFS = 10, LEN = 1000, TOTAL = 4 * LEN - 12 };
@@ -277,6 +299,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_frame_from_the_host_lands_in_a_buffer);
 	tcase_add_test(tc, a_frame_that_waits_is_taken_when_the_driver_adds_a_buffer);
 	tcase_add_test(tc, a_frame_without_buffers_does_not_keep_the_thread_busy);
+	tcase_add_test(tc, a_host_that_sends_without_end_waits_for_buffers);
 	tcase_add_test(tc, a_long_frame_is_spread_over_merged_buffers);
 	tcase_add_test(tc, a_64_kib_frame_arrives_whole);
 	tcase_add_test(tc, a_frame_longer_than_all_buffers_waits_for_more_of_them);

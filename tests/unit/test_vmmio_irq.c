@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fake_dev.h"
 #include "race.h"
@@ -301,6 +302,23 @@ static int direct_fd(unsigned int q)
 	return virtio_irq_direct_fd(b.dev.start.queue[q].irq);
 }
 
+/* Nobody takes them: the eventfd is as full as can be. row M14 */
+START_TEST(interrupts_that_nobody_takes_block_nobody)
+{
+	const uint64_t almost = UINT64_MAX - 1;
+
+	start_msi(VECTORS);
+	ck_assert_int_eq(write(b.irq.fd[1], &almost, sizeof(almost)), sizeof(almost));
+	for (unsigned int i = 0; i < 100000; i++)
+		raise_queue(0);
+	raise_queue(1);
+	ck_assert_uint_eq(fake_irq_signals(&b.irq, 2), 1);
+	ck_assert_uint_eq(fake_irq_signals(&b.irq, 1), almost);
+	raise_queue(0);
+	ck_assert_uint_eq(fake_irq_signals(&b.irq, 1), 1);
+}
+END_TEST
+
 START_TEST(a_vector_can_be_signalled_directly_while_nothing_holds_it)
 {
 	struct virtio_dev_ops ops = *b.dev.dev.ops;
@@ -440,6 +458,7 @@ static TCase *msi(void)
 	tcase_add_test(tc, a_message_that_kvm_refuses_makes_the_device_need_a_reset);
 	tcase_add_test(tc, a_refusal_that_comes_after_the_reset_is_not_the_new_drivers);
 	tcase_add_test(tc, signals_held_back_by_a_commit_come_when_it_is_done);
+	tcase_add_test(tc, interrupts_that_nobody_takes_block_nobody);
 	tcase_add_test(tc, a_vector_can_be_signalled_directly_while_nothing_holds_it);
 	tcase_add_test(tc, the_line_can_never_be_signalled_directly);
 	return tc;

@@ -23,6 +23,7 @@ static void a_start_and_traffic(void)
 		}
 }
 
+/* row M6 */
 static void a_thousand_masks(void)
 {
 	unsigned int i;
@@ -35,6 +36,7 @@ static void a_thousand_masks(void)
 	expect_queue_fires(dev, 0);
 }
 
+/* row M5 */
 static void the_same_message_again_and_again(void)
 {
 	unsigned int i;

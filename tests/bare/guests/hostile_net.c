@@ -377,7 +377,7 @@ static void n10_frames_without_end(void)
 
 	SKIP_UNLESS(option_number("flood", 0), "nobody floods in this run");
 	net_start(NET_FEATURES, IRQ_NONE, 0);
-	for (start = ticks_now(); !time_is_up(start, 1500) && !check_failed();)
+	for (start = ticks_now(); !time_is_up(start, 2500) && !check_failed();)
 		expect_neighbours_serve();
 	for (i = 0; i < NR_RX; i++)
 		net_offer(0, i, NET_BUF);

@@ -244,12 +244,13 @@ static bool takes_features(uint64_t features)
 	return vdev_status(dev) & S_FEATURES_OK;
 }
 
-/* T10 */
+/* Row T10, row Q20: a packed ring is one of them. */
 static void t10_features_that_are_not_offered(void)
 {
 	uint64_t offered = vdev_offered(dev);
 	unsigned int bit;
 
+	EXPECT(!(offered >> VIRTIO_F_RING_PACKED & 1));
 	EXPECT(takes_features(offered));
 	EXPECT(takes_features(F_VERSION_1));
 	EXPECT(!takes_features(offered & ~F_VERSION_1));

@@ -26,6 +26,7 @@
 #define SEL_CODE64	0x08
 #define IDT_INTERRUPT_GATE 0x8e00
 #define NR_EXCEPTIONS	32
+#define GENERAL_PROTECTION 13
 #define AP_PAGE		0x10000u
 #define PORT_DEBUG_EXIT	LAYOUT_PORT_DEBUG_EXIT
 
@@ -40,13 +41,15 @@ struct table_ptr {
 } __attribute__((packed));
 
 extern const char isr_stubs[], ap_trampoline[], ap_trampoline_end[];
-void isr_dispatch(uint64_t vector, const uint64_t *frame);
+void isr_dispatch(uint64_t vector, uint64_t *frame);
 void bare_ap_main(void);
 
 volatile uint32_t irq_count[MAX_CPUS][256];
 
 static struct idt_gate idt[256];
 static void (*hooks[256])(uint8_t vector);
+static volatile bool skip_faults;
+volatile uint32_t faults_skipped;
 static bool x2apic;
 
 static struct {
@@ -100,10 +103,21 @@ static void report_exception(uint64_t vector, const uint64_t *frame)
 	check_abort("exception %lu, code %lx, at %lx", vector, frame[0], frame[1]);
 }
 
-void isr_dispatch(uint64_t vector, const uint64_t *frame)
+void faults_skip(bool on)
+{
+	faults_skipped = 0;
+	skip_faults = on;
+}
+
+void isr_dispatch(uint64_t vector, uint64_t *frame)
 {
 	unsigned int cpu;
 
+	if (vector == GENERAL_PROTECTION && skip_faults) {
+		frame[1] += 2;
+		faults_skipped++;
+		return;
+	}
 	if (vector < NR_EXCEPTIONS && !hooks[vector])
 		report_exception(vector, frame);
 	cpu = cpu_id();

@@ -22,6 +22,13 @@ unsigned int cpu_id(void);	/* APIC id of the caller */
 /* fn (NULL: none) runs on the interrupted CPU, before the end of interrupt. */
 void irq_hook(uint8_t vector, void (*fn)(uint8_t vector));
 
+/*
+ * The instruction that causes a general protection fault is left out; it has
+ * 2 bytes (rdmsr and wrmsr do). Counts them while it is on.
+ */
+extern volatile uint32_t faults_skipped;
+void faults_skip(bool on);
+
 /* Not while interrupts may still come in. */
 void irq_counts_clear(void);
 

@@ -45,6 +45,8 @@ static char *keep(struct vm_config *c, const char *s)
 
 	if (copy)
 		c->string[c->nr_strings++] = copy;
+	else
+		log_error("no memory for the options of a device");
 	return copy;
 }
 

@@ -22,6 +22,7 @@
 #include "log.h"
 #include "sandbox_priv.h"
 #include "util.h"
+#include "zalloc.h"
 
 /* User ids that no distribution hands out; with the process id added, nobody else's. */
 #define FIRST_UID 1879048192u
@@ -283,7 +284,7 @@ int sandbox_enter(struct sandbox **out, const struct sandbox_cfg *cfg,
 	*out = NULL;
 	if (mode == SANDBOX_OFF)
 		return 0;
-	s = calloc(1, sizeof(*s));
+	s = zalloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
 	s->cfg = cfg;

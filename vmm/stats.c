@@ -167,11 +167,23 @@ static json_t *console_stats(const struct vm *vm)
 	return o;
 }
 
+/* jansson then leaves out what there was no memory for. */
+static void *allocate(size_t len)
+{
+	void *p = malloc(len);
+
+	if (!p)
+		log_error("out of memory: not all counters are in --stats");
+	return p;
+}
+
 int stats_write(struct vm *vm)
 {
-	json_t *root = json_object();
+	json_t *root;
 	int ret = 0;
 
+	json_set_alloc_funcs(allocate, free);
+	root = json_object();
 	json_object_set_new(root, "version", json_string(MIMSY_VERSION));
 	put(root, "exit_status", (uint64_t)atomic_load(&vm->end_status));
 	json_object_set_new(root, "vcpus", vcpus_stats(vm));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The monitor with an allocator that fails once: at the call that MIMSY_FAIL_ALLOC
- * names. The linker puts these functions in place of libc's (--wrap); what libc
+ * names, 0: never. At the end it says how many there were. The linker puts these functions in place of libc's (--wrap); what libc
  * allocates for itself is left alone.
  */
 #include <errno.h>
@@ -24,14 +24,30 @@ void *__wrap_realloc(void *p, size_t size);
 void *__wrap_aligned_alloc(size_t align, size_t size);
 char *__wrap_strdup(const char *s);
 
+int __real_main(int argc, char **argv);
+int __wrap_main(int argc, char **argv);
+
+static atomic_long nr;
+static bool in_main;		/* before: libc, which ends the program */
+
+int __wrap_main(int argc, char **argv)
+{
+	int status;
+
+	in_main = true;
+	status = __real_main(argc, argv);
+	if (getenv("MIMSY_FAIL_ALLOC"))
+		dprintf(STDOUT_FILENO, "alloc: %ld calls\n", nr);
+	return status;
+}
+
 static bool fails(void)
 {
 	static const char said[] = "alloc: fails now\n";
-	static atomic_long nr;
 	const char *which = getenv("MIMSY_FAIL_ALLOC");
 	ssize_t n;
 
-	if (!which || ++nr != atol(which))
+	if (!in_main || !which || ++nr != atol(which))
 		return false;
 	n = write(STDOUT_FILENO, said, sizeof(said) - 1);
 	(void)n;

@@ -3,6 +3,7 @@
 
 import collections
 import os
+import re
 import subprocess
 
 import sweep
@@ -10,8 +11,11 @@ from integrity import fresh_disk
 from machine import Machine
 
 FAILS = b"alloc: fails now\n"
-LIMIT = 2000
+LIMIT, USAGE = 2000, 2
 ENV = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "exitcode=99"}
+
+
+DENSE = 80
 
 
 def fail_at(m, nr):
@@ -31,12 +35,16 @@ def alloc_sweep(t, opts, name, m, step):
     ends, bad, nr, last = collections.Counter(), 0, opts.seed % step, 0
     fresh_disk(m.disks[0])
     while nr < LIMIT:
-        nr += 1 if step == 1 else step
+        nr += step if nr < DENSE else 4 * step      # at the end: the counters' file
         reached, status, err = fail_at(m, nr)
         if not reached:
             break
         last = nr
         why = sweep.complaint(("", ""), 0, status, err)
+        if status == sweep.GUEST_RIGHT and DENSE < nr and sweep.ERROR_LINE not in err:
+            why = "counters are missing without a word"
+        if status == USAGE and err.count(sweep.ERROR_LINE) == 1:
+            why = None          # while the command line was read
         ends["tolerated" if status == sweep.GUEST_RIGHT else "refused"] += not why
         if why:
             bad += 1
@@ -47,7 +55,25 @@ def alloc_sweep(t, opts, name, m, step):
             f"{last}; {ends['refused']} refused, {ends['tolerated']} tolerated")
 
 
+def count(opts, aio, rounds):
+    """Allocations of a whole run with that many requests."""
+    m = Machine(opts, "verify", [f"path=DISK,aio={aio}"], append=f"rounds={rounds}")
+    m.program = opts.alloc
+    fresh_disk(m.disks[0])
+    p = m.start(stdout=subprocess.PIPE, env={**os.environ, "MIMSY_FAIL_ALLOC": "0"})
+    found = re.search(rb"alloc: (\d+) calls", p.communicate()[0])
+    return int(found[1]) if found else None
+
+
+def check_data_path(t, opts):
+    for aio in ("auto", "threads"):
+        few, many = count(opts, aio, 10), count(opts, aio, 150)
+        t.check(f"H5 nothing is allocated for a request, aio={aio}", few and few == many,
+                f"{few}, {many}")
+
+
 def check_allocations(t, opts):
+    check_data_path(t, opts)
     step = 1 if opts.full else 5
     for name, program in (("plain", opts.alloc), ("with sanitizers", opts.alloc_sanitized)):
         if not program:

@@ -27,7 +27,7 @@ char *__wrap_strdup(const char *s);
 int __real_main(int argc, char **argv);
 int __wrap_main(int argc, char **argv);
 
-static atomic_long nr;
+static atomic_long nr_calls;
 static bool in_main;		/* before: libc, which ends the program */
 
 int __wrap_main(int argc, char **argv)
@@ -37,7 +37,7 @@ int __wrap_main(int argc, char **argv)
 	in_main = true;
 	status = __real_main(argc, argv);
 	if (getenv("MIMSY_FAIL_ALLOC"))
-		dprintf(STDOUT_FILENO, "alloc: %ld calls\n", nr);
+		dprintf(STDOUT_FILENO, "alloc: %ld calls\n", nr_calls);
 	return status;
 }
 
@@ -47,7 +47,7 @@ static bool fails(void)
 	const char *which = getenv("MIMSY_FAIL_ALLOC");
 	ssize_t n;
 
-	if (!in_main || !which || ++nr != atol(which))
+	if (!in_main || !which || ++nr_calls != atol(which))
 		return false;
 	n = write(STDOUT_FILENO, said, sizeof(said) - 1);
 	(void)n;

@@ -414,6 +414,28 @@ static void a_broken_queue_stops_this_device_only(void)
 	break_ring(net.ctrl);
 }
 
+/* Row N11: rings that the kernel's vhost-net cannot use, before it runs and while it does. */
+static void n11_rings_that_vhost_cannot_use(void)
+{
+	const uint64_t at[] = { 0, 0xc0000000, (option_number("ram", 16) << 20) - 16, 1ull << 52,
+				~0ull - 15 };
+	unsigned int i, q;
+
+	SKIP_UNLESS(option_number("vhost", 0), "no vhost-net in this run");
+	for (i = 0; i < 2 * ARRAY_SIZE(at) && !check_failed(); i++) {
+		q = i & 1 ? TXQ(0) : RXQ(0);
+		vdev_prepare(net.d, 2, 0);
+		vdev_write(net.d, VIRTIO_MMIO_QUEUE_SEL, q);
+		vdev_write(net.d, VIRTIO_MMIO_QUEUE_READY, 0);
+		vdev_write_queue(net.d, q, 128, at[i / 2], at[i / 2] + 4096, at[i / 2] + 8192);
+		vdev_set_status(net.d, S_DRIVER_OK);
+		vdev_kick(net.d, q);
+		expect_alive_after_reset();
+	}
+	break_ring(RXQ(0));
+	break_ring(TXQ(0));
+}
+
 static void reset_under_traffic(void)
 {
 	unsigned int i, j;
@@ -444,6 +466,7 @@ CHECKS_WATCHED("hostile_net", setup,
 	CHECK(n9_commands_that_are_none),
 	CHECK(n9_a_mac_table_that_lies_about_its_length),
 	CHECK(a_broken_queue_stops_this_device_only),
+	CHECK(n11_rings_that_vhost_cannot_use),
 	CHECK(n7_frames_while_the_link_is_down),
 	CHECK(n8_the_interface_is_deleted),
 	CHECK(n10_frames_without_end),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The monitor with an allocator that fails once: at the call that MIMSY_FAIL_ALLOC
- * names, 0: never. At the end it says how many there were. The linker puts these functions in place of libc's (--wrap); what libc
- * allocates for itself is left alone.
+ * The monitor with an allocator that fails once: at the call that
+ * MIMSY_FAIL_ALLOC names, 0: never. At the end it says how many there were.
+ * The linker puts these functions in place of libc's (--wrap); what libc
+ * allocates before main() is left alone: it ends the program.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -32,12 +33,17 @@ static bool in_main;		/* before: libc, which ends the program */
 
 int __wrap_main(int argc, char **argv)
 {
-	int status;
+	char text[40];
+	int status, len;
+	ssize_t n;
 
 	in_main = true;
 	status = __real_main(argc, argv);
-	if (getenv("MIMSY_FAIL_ALLOC"))
-		dprintf(STDOUT_FILENO, "alloc: %ld calls\n", nr_calls);
+	len = snprintf(text, sizeof(text), "alloc: %ld calls\n", nr_calls);
+	if (getenv("MIMSY_FAIL_ALLOC")) {
+		n = write(STDOUT_FILENO, text, (size_t)len);	/* behind the jail's filter */
+		(void)n;
+	}
 	return status;
 }
 

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fake_ioctl.h"
 #include "net_backend.h"
 #include "runner.h"
 #include "tap.h"
@@ -214,6 +215,82 @@ START_TEST(a_tap_that_was_deleted_is_a_link_that_is_down)
 }
 END_TEST
 
+static unsigned long refused;	/* the request that fails */
+static int eno;
+
+static int refuse(int fd, unsigned long request, void *arg)
+{
+	(void)fd;
+	(void)arg;
+	return request == refused ? -eno : FAKE_IOCTL_PASS;
+}
+
+static void refuse_all(unsigned long request, int with)
+{
+	refused = request;
+	eno = with;
+	fake_ioctl_set(refuse);
+}
+
+static const int attach_errors[] = { EPERM, EINVAL, EBUSY, E2BIG, ENODEV };
+
+START_TEST(whyever_an_interface_cannot_be_attached_it_is_said)
+{
+	cfg.pairs = 2;
+	refuse_all(TUNSETIFF, attach_errors[_i]);
+	ck_assert_int_eq(open_it(), -attach_errors[_i]);
+}
+END_TEST
+
+START_TEST(a_tap_that_takes_no_long_headers_is_refused)
+{
+	refuse_all(TUNSETVNETHDRSZ, EINVAL);
+	ck_assert_int_eq(open_it(), -EINVAL);
+}
+END_TEST
+
+/* row H1 */
+START_TEST(offloads_and_pairs_that_the_host_refuses_are_errors)
+{
+	make_tap(IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
+	cfg.pairs = 2;
+	ck_assert_int_eq(open_it(), 0);
+	refuse_all(TUNSETOFFLOAD, EINVAL);
+	ck_assert_int_eq(be->ops->set_offloads(be, be->offloads), -EINVAL);
+	refuse_all(TUNSETQUEUE, EINVAL);
+	ck_assert_int_eq(be->ops->set_pairs(be, 1), -EINVAL);
+	fake_ioctl_set(NULL);
+	ck_assert_int_eq(be->ops->set_pairs(be, 1), 0);
+}
+END_TEST
+
+START_TEST(without_segmentation_of_udp_the_rest_is_offered)
+{
+	refuse_all(TUNSETOFFLOAD, EINVAL);
+	ck_assert_int_eq(open_it(), 0);
+	ck_assert_uint_eq(be->offloads, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 |
+					NET_OFFLOAD_ECN);
+}
+END_TEST
+
+START_TEST(neither_tap_nor_enough_descriptors_is_refused)
+{
+	cfg.tap = NULL;
+	ck_assert_int_eq(open_it(), -EINVAL);
+	cfg.pairs = 2;
+	cfg.nr_fds = 1;
+	ck_assert_int_eq(open_it(), -EINVAL);
+}
+END_TEST
+
+START_TEST(without_vhost_none_is_opened)
+{
+	cfg.vhost = VIRTIO_NET_VHOST_OFF;
+	ck_assert_int_eq(open_it(), 0);
+	ck_assert_int_eq(be->vhost_fd[0], -ENOTSUP);
+}
+END_TEST
+
 /* A raw socket on the interface sees what the "guest" sends. */
 static int sniff(void)
 {
@@ -286,6 +363,13 @@ Suite *test_suite(void)
 	tcase_add_test(tc, the_link_follows_the_interface);
 	tcase_add_test(tc, a_tap_that_was_deleted_is_a_link_that_is_down);
 	tcase_add_test(tc, a_passed_descriptor_is_used);
+	tcase_add_loop_test(tc, whyever_an_interface_cannot_be_attached_it_is_said, 0,
+			    ARRAY_SIZE(attach_errors));
+	tcase_add_test(tc, a_tap_that_takes_no_long_headers_is_refused);
+	tcase_add_test(tc, offloads_and_pairs_that_the_host_refuses_are_errors);
+	tcase_add_test(tc, without_segmentation_of_udp_the_rest_is_offered);
+	tcase_add_test(tc, neither_tap_nor_enough_descriptors_is_refused);
+	tcase_add_test(tc, without_vhost_none_is_opened);
 	tcase_add_test(tc, a_passed_descriptor_that_is_no_tap_is_refused);
 	tcase_add_test(tc, frames_go_both_ways_behind_a_12_byte_header);
 	suite_add_tcase(s, tc);

@@ -14,11 +14,12 @@ class Machine:
         self.opts, self.job, self.options, self.append = opts, job, list(options), append
         self.args, self.memory, self.program = list(args), memory, opts.mimsy
         self.disks = [os.path.join(opts.scratch, f"disk{i}") for i in range(len(options))]
+        self.guest = opts.guest
         self.out = os.path.join(opts.scratch, "out")
         self.err = os.path.join(opts.scratch, "err")
 
     def argv(self, append=""):
-        argv = [self.program, "run", "--kernel", self.opts.guest, "--memory", self.memory,
+        argv = [self.program, "run", "--kernel", self.guest, "--memory", self.memory,
                 "--debug-exit", "--cmdline", f"job={self.job} {self.append} {append}".strip()]
         for option, disk in zip(self.options, self.disks):
             argv += ["--disk", option.replace("DISK", disk)]

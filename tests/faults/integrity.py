@@ -5,8 +5,6 @@ import errno
 import os
 import random
 import re
-import signal
-import struct
 import subprocess
 import time
 

@@ -5,6 +5,7 @@ import glob
 import os
 import subprocess
 import time
+import time
 
 from integrity import fresh_disk
 from machine import Machine

@@ -188,7 +188,10 @@ STAGES = [
     ("linux", "Linux guests on KVM", command("tests/linux/run", "--mimsy", MIMSY)),
     ("guard", "exits, system calls and memory within their bounds",
      command("tests/bench/guard", "--mimsy", MIMSY)),
+    ("coverage", "lines that tests reach, against goals (with --full)",
+     command("tests/coverage/run")),
 ]
+FULL_ONLY = ("coverage",)
 
 
 def parse_args():
@@ -216,6 +219,8 @@ def main():
     total, summary, begin = Tally(), [], time.monotonic()
     for number, (name, what, stage) in enumerate(STAGES, 1):
         if args.only and name not in args.only and name != "build-gcc":
+            continue
+        if name in FULL_ONLY and not args.full and not args.only:
             continue
         start = time.monotonic()
         print(f"== {number}/{len(STAGES)} {name}: {what}", flush=True)

@@ -274,11 +274,14 @@ static void vm_msi_add_group(struct cpumask *mask, bool present,
 /*
  * Spread the queues over the CPUs. Those present first, so that every queue
  * gets one; CPUs that may come later are spread in the same way.
+ *
+ * Without @affd the interrupts are not managed, and this is a guess at where
+ * the driver will move them: where it is right no message changes later.
  */
 static void vm_msi_spread(struct vm_msi *msi, const struct irq_affinity *affd)
 {
-	int nr = -affd->pre_vectors - affd->post_vectors;
-	int idx = -affd->pre_vectors;
+	int nr = affd ? -affd->pre_vectors - affd->post_vectors : 0;
+	int idx = affd ? -affd->pre_vectors : 0;
 	struct vm_msi_irq *irq;
 
 	for (irq = msi->irqs; irq < msi->end; irq++)
@@ -288,6 +291,8 @@ static void vm_msi_spread(struct vm_msi *msi, const struct irq_affinity *affd)
 		if (!irq->vq || idx++ < 0 || idx > nr)
 			continue;
 		vm_msi_add_group(&irq->aff.mask, true, idx - 1, nr);
+		if (!affd)
+			continue;
 		vm_msi_add_group(&irq->aff.mask, false, idx - 1, nr);
 		irq->aff.is_managed = !cpumask_empty(&irq->aff.mask);
 	}
@@ -302,7 +307,8 @@ static int vm_msi_alloc_irq(struct vm_msi_irq *irq)
 	virq = __irq_domain_alloc_irqs(msi->domain, -1, 1,
 				       dev_to_node(msi->vdev->dev.parent),
 				       &info, false,
-				       irq->aff.is_managed ? &irq->aff : NULL);
+				       cpumask_empty(&irq->aff.mask) ?
+				       NULL : &irq->aff);
 	if (virq < 0)
 		return virq;
 
@@ -445,7 +451,7 @@ static int vm_msi_start(struct vm_msi *msi, const struct irq_affinity *affd)
 		return err;
 
 	msi->err = 0;
-	if (msi->rung == VM_MSI_PER_QUEUE && affd)
+	if (msi->rung == VM_MSI_PER_QUEUE)
 		vm_msi_spread(msi, affd);
 
 	for (irq = msi->irqs; irq < msi->end; irq++)

@@ -63,6 +63,14 @@ def a_net_with_two_pairs_fires_each_pair_and_the_control_queue(bench):
     expect(queues[4]["commands"] >= 6, f"{queues[4]['commands']} commands on the control queue")
 
 
+@case(cost=2, needs=("6.12",))
+def a_net_with_a_pair_for_each_two_cpus_takes_one_routing_ioctl(bench):
+    """Its vectors start on the CPUs that virtio_net moves them to afterwards."""
+    guest = Guest(cpus=4, nets=("queues=2",), tests="irqs,net,irqs")
+    outcome = bench.boot(guest).check("irqs", "net")
+    expect(outcome.routing_calls == 1, f"{outcome.routing_calls} routing ioctls for one device")
+
+
 @case(cost=2, needs=("6.1",))
 def a_net_on_linux_6_1_fires_each_pair(bench):
     guest = Guest(kernel="6.1", cpus=2, nets=("queues=2",), tests="irqs,net,tcp,control,irqs")

@@ -74,7 +74,7 @@ def check_data_path(t, opts):
 
 def check_allocations(t, opts):
     check_data_path(t, opts)
-    step = 1 if opts.full else 5
+    step = 1 if opts.full else 7
     for name, program in (("plain", opts.alloc), ("with sanitizers", opts.alloc_sanitized)):
         if not program:
             continue

@@ -263,7 +263,7 @@ STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 def check_signals(t, opts):
     """H8: at a random time of a short life; a running guest, its start and its end."""
-    count = opts.count or (10000 if opts.full else 100)
+    count = opts.count or (10000 if opts.full else 60)
     rng, bad, ends = random.Random(opts.seed), None, {"by it": 0, "stopped": 0, "unmoved": 0}
     m = Machine(opts, "sweep", ["path=DISK"])
     fresh_disk(m.disks[0])
@@ -309,7 +309,7 @@ def check_stopped(t, opts):
     p.send_signal(signal.SIGSTOP)
     time.sleep(60 if opts.full else 1)
     p.send_signal(signal.SIGCONT)
-    goes_on = all(said.expect(b"flushed") for _ in range(200))
+    goes_on = all(said.expect(b"flushed") for _ in range(30))
     p.send_signal(signal.SIGTERM)
     p.stdout.close()
     t.check("H10 stopped for a while: the guest goes on, the end is in good order",
@@ -345,7 +345,7 @@ def check_log(t, opts):
             elif what != "closed":
                 w = os.open("/dev/full" if "disk" in what else "/dev/null",
                             os.O_WRONLY if "disk" in what else os.O_RDONLY)
-            m = Machine(opts, "verify", ["path=DISK,aio=threads"], append="rounds=300")
+            m = Machine(opts, "verify", ["path=DISK,aio=threads"], append="rounds=100")
             fresh_disk(m.disks[0])
             argv = m.argv()
             if what == "closed":

@@ -262,7 +262,7 @@ class Stutter:
 
 
 def check_random(t, opts):
-    rounds = opts.count or (100000 if opts.full else 300)
+    rounds = opts.count or (100000 if opts.full else 200)
     for aio, faulty in (("threads", True), ("auto", False)):
         m = Machine(opts, "verify", [f"path=DISK,aio={aio}"],
                     append=f"rounds={rounds} seed={opts.seed + 1}")

@@ -29,7 +29,18 @@ class Traces:
 
     def __init__(self, opts):
         self.opts = opts
+        self.wait_for_locks()
         self.before, self.memory = self.look(), own_kilobytes()
+
+    def nr_locks(self):
+        with open("/proc/locks", encoding="ascii") as f:
+            return sum(self.opts.scratch_inode in line for line in f)
+
+    def wait_for_locks(self):
+        """The kernel takes a dead process's rings apart in its own time, and files with them."""
+        end = time.monotonic() + 5
+        while self.nr_locks() and time.monotonic() < end:
+            time.sleep(0.02)
 
     def look(self):
         return {
@@ -41,12 +52,12 @@ class Traces:
                 "/sys/fs/cgroup/**/*mimsy*", recursive=True)],
             "mounts": len(open("/proc/self/mountinfo", encoding="utf-8").readlines()),
             "files": sorted(os.listdir(self.opts.scratch)),
-            "locks": sum(self.opts.scratch_inode in line for line in open("/proc/locks",
-                                                                        encoding="ascii")),
+            "locks": self.nr_locks(),
         }
 
     def left(self):
         """None, or what is different now."""
+        self.wait_for_locks()
         now = self.look()
         found = [f"{k}: {self.before[k]} -> {now[k]}" for k in now if now[k] != self.before[k]]
         grown = own_kilobytes() - self.memory

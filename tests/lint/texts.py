@@ -87,6 +87,14 @@ def options_in_readme(tree):
             yield f"README.md: --{name} is missing"
 
 
+def requirements(tree):
+    """Of the text about MSI; the guests that hold devices to them are named there."""
+    done = subprocess.run([tree.path("tests/bare/clauses"), "--check"], stdout=subprocess.PIPE,
+                          text=True, check=False)
+    if done.returncode:
+        yield from done.stdout.splitlines()
+
+
 def shell(tree):
     for f in tree.shell():
         done = subprocess.run(["sh", "-n", tree.path(f)], stderr=subprocess.PIPE, text=True,

@@ -179,6 +179,13 @@ static void reading_a_doorbell_gives_no_kick(void)
 	expect_served(0);
 }
 
+/* Its value would tell how far the ring is; a doorbell's tells nothing. */
+static void notification_data_is_not_offered(void)
+{
+	SKIP_UNLESS(dev->doorbells, "no doorbells");
+	EXPECT(!(vdev_offered(dev) >> 38 & 1));
+}
+
 CHECKS_WITH("notify", subject_msi_setup,
 	CHECK(doorbells_lie_inside_the_window),
 	CHECK(each_doorbell_serves_its_queue),
@@ -190,4 +197,5 @@ CHECKS_WITH("notify", subject_msi_setup,
 	CHECK(a_kick_of_an_empty_queue_is_harmless),
 	CHECK(a_kick_before_driver_ok_is_not_lost),
 	CHECK(one_kick_serves_all_that_is_offered),
-	CHECK(reading_a_doorbell_gives_no_kick))
+	CHECK(reading_a_doorbell_gives_no_kick),
+	CHECK(notification_data_is_not_offered))

@@ -68,6 +68,36 @@ static void a_32_bit_write_may_enable_only(void)
 	expect_queue_fires(dev, 0);
 }
 
+/* The halves of one write stand on their own. */
+static void a_command_is_done_although_control_is_refused(void)
+{
+	uint8_t other = (uint8_t)(VEC_QUEUE(dev, 0) + 8);
+
+	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	msi_stage(dev, MSI_ADDRESS(0), 0, other);
+
+	vdev_write(dev, VIRTIO_MMIO_MSI_CSR, (uint32_t)(CODE_UPDATE <<
+		   VIRTIO_MMIO_MSI_CMD_CODE_SHIFT | 1) << 16);
+
+	EXPECT_EQ(msi_result(dev), VIRTIO_MMIO_MSI_DONE);
+	irq_counts_clear();
+	EXPECT(blk_works(dev, 0));
+	expect_irqs(0, other, 1);
+}
+
+static void reserved_bits_of_control_are_ignored(void)
+{
+	vdev_prepare(dev, 1, 0);
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+
+	mmio_write16(dev->base + VIRTIO_MMIO_MSI_CSR, VIRTIO_MMIO_MSI_CSR_ENABLE | 0x7800);
+
+	EXPECT_EQ(msi_result(dev), VIRTIO_MMIO_MSI_DONE);
+	EXPECT_EQ(msi_csr(dev), VIRTIO_MMIO_MSI_CSR_SUPPORTED | dev->nr_vectors);
+	vdev_run(dev);
+	expect_queue_fires(dev, 0);
+}
+
 static void other_widths_read_0(void)
 {
 	uint64_t csr = dev->base + VIRTIO_MMIO_MSI_CSR;
@@ -191,6 +221,8 @@ CHECKS_WITH("registers", subject_msi_setup,
 	CHECK(a_32_bit_read_gives_csr_and_result),
 	CHECK(a_32_bit_write_is_enable_and_command),
 	CHECK(a_32_bit_write_may_enable_only),
+	CHECK(a_command_is_done_although_control_is_refused),
+	CHECK(reserved_bits_of_control_are_ignored),
 	CHECK(other_widths_read_0),
 	CHECK(other_widths_do_not_enable),
 	CHECK(other_widths_do_not_stage),

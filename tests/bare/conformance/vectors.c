@@ -108,6 +108,97 @@ static void half_a_message_is_no_message(void)
 	expect_irqs(0, VEC_OTHER, 1);
 }
 
+/* What was staged is there for the next vector as well. */
+static void one_staged_message_serves_many_vectors(void)
+{
+	unsigned int v;
+
+	vdev_prepare(dev, 2, 0);
+	msi_stage(dev, MSI_ADDRESS(0), 0, VEC_OTHER);
+	for (v = 0; v < dev->nr_vectors; v++)
+		EXPECT(!msi_command(dev, VIRTIO_MMIO_MSI_CMD_UPDATE, v));
+	EXPECT(!msi_enable(dev, true));
+	vdev_run(dev);
+
+	irq_counts_clear();
+	EXPECT(blk_works(dev, 0));
+	expect_irqs(0, VEC_OTHER, 1);
+	EXPECT(blk_works(dev, 1));
+	expect_irqs(0, VEC_OTHER, 2);
+}
+
+static void the_same_message_again_changes_nothing(void)
+{
+	unsigned int i;
+
+	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	for (i = 0; i < 20; i++)
+		EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	expect_queue_fires(dev, 0);
+}
+
+/* Programmed and enabled while Status is 0; then all steps of the driver. */
+static void messages_from_before_acknowledge_hold(void)
+{
+	unsigned int last = msi_vector_of(dev, 1);
+
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	EXPECT(!msi_update(dev, last, 0, VEC_QUEUE(dev, last - 1)));
+	EXPECT(!msi_mask(dev, 1));
+	EXPECT(!msi_enable(dev, true));
+	EXPECT(vdev_negotiate(dev, 0));
+	vdev_setup_queue(dev, 0);
+	vdev_setup_queue(dev, 1);
+	vdev_run(dev);
+	expect_queue_is_quiet(dev, 0);
+	RETURN_IF_FAILED();
+	irq_counts_clear();
+	EXPECT(!msi_unmask(dev, 1));
+	expect_irqs(0, VEC_QUEUE(dev, 0), 1);
+	expect_queue_fires(dev, 1);
+}
+
+static void a_queue_that_is_not_ready_is_quiet(void)
+{
+	vdev_prepare(dev, 0, 0);
+	vdev_setup_queue(dev, 1);
+	vdev_setup_irqs(dev, 2, IRQ_MSI_UPDATE_FIRST);
+	vdev_run(dev);
+	RETURN_IF_FAILED();
+	irq_counts_clear();
+	vdev_kick(dev, 0);
+	delay_ms(QUIET_MS);
+	EXPECT_EQ(irq_sum(VEC_CONFIG(dev), VEC_LAST(dev)), 0);
+	expect_queue_fires(dev, 1);
+}
+
+static void acknowledging_means_nothing_with_msi(void)
+{
+	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	vdev_write(dev, VIRTIO_MMIO_INTERRUPT_ACK, 3);
+	expect_queue_fires(dev, 0);
+	msi_mask(dev, 1);
+	expect_queue_is_quiet(dev, 0);
+	vdev_write(dev, VIRTIO_MMIO_INTERRUPT_ACK, 3);
+	irq_counts_clear();
+	EXPECT(!msi_unmask(dev, 1));
+	expect_irqs(0, VEC_QUEUE(dev, 0), 1);
+}
+
+/* A driver that knows nothing of all this. */
+static void the_line_works_if_msi_is_never_enabled(void)
+{
+	vdev_start(dev, 2, 0, IRQ_LINE);
+	RETURN_IF_FAILED();
+	irq_counts_clear();
+	EXPECT(blk_works(dev, 0));
+	expect_irqs(0, VEC_LINE(dev), 1);
+	EXPECT(vdev_read(dev, VIRTIO_MMIO_INTERRUPT_STATUS) & 1);
+	vdev_write(dev, VIRTIO_MMIO_INTERRUPT_ACK, 1);
+	EXPECT(blk_works(dev, 1));
+	expect_irqs(0, VEC_LINE(dev), 2);
+}
+
 /* row M8 */
 static void update_while_enabled_changes_the_vector(void)
 {
@@ -303,6 +394,12 @@ CHECKS_WITH("vectors", subject_msi_setup,
 	CHECK(the_enable_bit_can_be_taken_back),
 	CHECK(the_enable_bit_can_be_set_again),
 	CHECK(half_a_message_is_no_message),
+	CHECK(one_staged_message_serves_many_vectors),
+	CHECK(the_same_message_again_changes_nothing),
+	CHECK(messages_from_before_acknowledge_hold),
+	CHECK(a_queue_that_is_not_ready_is_quiet),
+	CHECK(acknowledging_means_nothing_with_msi),
+	CHECK(the_line_works_if_msi_is_never_enabled),
 	CHECK(update_while_enabled_changes_the_vector),
 	CHECK(vectors_with_the_same_message_share_it),
 	CHECK(devices_with_the_same_message_share_it),

@@ -6,6 +6,7 @@ import fcntl
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -78,6 +79,61 @@ def check_disk_calls(t, opts):
                            ["fallocate"])
     t.check("H1 a file system that cannot zero a range: zeroes are written",
             status == RIGHT and errors_seen(out) == 0, f"{status}: {out}")
+
+
+def check_frames(t, opts):
+    """H1 for the tap: a frame may be lost, the next one comes through."""
+    if not opts.tap:
+        t.skip("H1 frames", "taps take root and the program ip")
+        return
+    bad = [trap.Fail(e) for e in (errno.EINTR, errno.EAGAIN, errno.ENOBUFS, errno.EINVAL)]
+    verdicts = [*bad, trap.Return(0), trap.Return(5)]
+    for name in ("readv", "writev"):
+        for verdict in verdicts if opts.full else verdicts[::5]:
+            m = Machine(opts, "sweep", ["path=DISK"],
+                        args=["--net", f"tap={opts.tap},vhost=off"])
+            fresh_disk(m.disks[0])
+            nth = Nth(lambda c, name=name: c.name == name and c.fd_name() == "/dev/net/tun",
+                      verdict, 2)
+            status, out, err = m.run(nth, [name])
+            how = (f"fails with {errno.errorcode[verdict.errno]}"
+                   if isinstance(verdict, trap.Fail) else f"returns {verdict.value}")
+            t.check(f"H1 {name} of a frame {how}: others come through",
+                    nth.seen >= 2 and status == RIGHT, f"{nth.seen}, {status}: {out} {err}")
+
+
+LIMITS = (("NOFILE", resource.RLIMIT_NOFILE, range(0, 48)),
+          ("AS", resource.RLIMIT_AS, [n << 18 for n in range(2, 200, 3)]),
+          ("FSIZE", resource.RLIMIT_FSIZE, [0, 512, 4096, 1 << 16, 1 << 20]),
+          ("STACK", resource.RLIMIT_STACK, [1 << 16, 1 << 18, 1 << 20]),
+          ("MEMLOCK", resource.RLIMIT_MEMLOCK, [0, 4096, 1 << 20]))
+SIGNALLED_BY_LIBC = {-signal.SIGSEGV, -signal.SIGKILL, 127, 126}
+
+
+def check_limits(t, opts):
+    """H4: real limits, from nothing up to enough. Too low for libc is not for us to mend."""
+    for name, which, values in LIMITS:
+        bad, ends = None, {"refused": 0, "right": 0, "not begun": 0, "errors": 0}
+        for value in values if opts.full else list(values)[opts.seed % 9::9]:
+            m = Machine(opts, "sweep", ["path=DISK"])
+            fresh_disk(m.disks[0])
+            p = m.start(stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                        preexec_fn=lambda: resource.setrlimit(which, (value, value)))
+            out, err = p.communicate(timeout=40)
+            lines = err.count(b"mimsy: error: ")
+            if p.returncode == RIGHT:
+                ends["right"] += 1
+            elif p.returncode == 1 and lines == 1:
+                ends["refused"] += 1
+            elif p.returncode in SIGNALLED_BY_LIBC and not out and not lines:
+                ends["not begun"] += 1
+            elif name == "FSIZE" and p.returncode == RIGHT + 3:
+                ends["errors"] += 1         # writes fail, again and again
+            else:
+                bad = bad or f"{value}: {p.returncode}: {out} {err}"
+        figures = ", ".join(f"{v} {k}" for k, v in ends.items() if v)
+        t.check(f"H4 limit {name}, from too little to enough: refused in one line, or right",
+                not bad, str(bad), figures)
 
 
 class Lines:

@@ -181,6 +181,8 @@ STAGES = [
     ("bare-vhost", "hostile guests on the kernel's vhost-net, in the test bed",
      command("tests/bare/run", "--mimsy", MIMSY, "--guests", GUESTS, "--where", "testbed", "--only",
              "*-vhost", "--unit", os.path.join(build_dir("asan"), "tests", "test_net_vhost"))),
+    ("refusals", "starts that have to be refused",
+     command("tests/hostile/refusals", "--mimsy", MIMSY)),
     ("jail", "sandbox and binary", command("tests/jail/run", "--mimsy", MIMSY)),
     ("faults", "the host fails: calls, memory, disks, signals, power",
      command("tests/faults/run", "--mimsy", MIMSY, "--sanitized", build_dir("asan"),

@@ -5,14 +5,16 @@
  * the driver has given no buffers or the pair is not in use, so that a frame
  * nobody can take does not wake us up again and again.
  *
- * A lone frame costs two system calls when it is sent (wait, write) and three
- * when it comes (wait, read, interrupt). Each direction gets BUDGET frames
+ * A lone frame costs two system calls when it is sent (wait, write; the
+ * interrupt mostly not, see net_hold.h) and three when it comes (wait, read,
+ * interrupt). Each direction gets BUDGET frames
  * before the other one is looked at.
  */
 #include "net_pair.h"
 
 #include <errno.h>
 #include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 
 #include "iov.h"
 #include "net_ctrl.h"
+#include "net_hold.h"
 #include "net_rx.h"
 #include "net_tx.h"
 #include "net_vhost.h"
@@ -46,6 +49,7 @@ struct net_pair {
 	struct net_vhost *vhost;		/* set once; NULL: none */
 	bool in_kernel;				/* start to stop: vhost has both queues */
 	const struct virtio_queue *queue[3];	/* start to stop; by enum net_pair_queue */
+	struct net_hold hold;			/* worker: interrupt of the transmit queue */
 	bool listening;				/* worker: the backend is in the epoll set */
 	bool starved;				/* worker: no receive buffers */
 	bool lost;				/* worker: the backend's descriptor is dead */
@@ -89,12 +93,18 @@ static void link_lost(struct net_pair *p)
 
 static bool run_rx(struct net_pair *p)
 {
+	uint64_t before = counter_read(&rx_queue(p)->stats.frames);
+	enum net_more more;
+
 	if (p->lost || !atomic_load(&p->active) || !rx_queue(p)->vq || rx_queue(p)->broken)
 		return false;
 	if (p->starved)
 		virtq_disable_kick(rx_queue(p)->vq);
 	p->starved = false;
-	switch (net_rx_run(p->rx, BUDGET)) {
+	more = net_rx_run(p->rx, BUDGET);
+	if (counter_read(&rx_queue(p)->stats.frames) != before)
+		net_hold_answered(&p->hold);
+	switch (more) {
 	case NET_MORE:
 		return true;
 	case NET_NO_BUFFERS:
@@ -108,14 +118,35 @@ static bool run_rx(struct net_pair *p)
 	}
 }
 
+/* Asks the driver again about the interrupt that waits. */
+static void end_hold(struct net_pair *p, bool expired)
+{
+	if (net_hold_is_on(&p->hold))
+		net_hold_end(&p->hold, net_queue_publish(tx_queue(p)), expired);
+}
+
+/* The interrupt for a lone frame may wait: net_hold.h. */
+static void publish_sent(struct net_pair *p, unsigned int nr)
+{
+	struct net_queue *q = tx_queue(p);
+	bool event_idx = q->features >> VIRTIO_RING_F_EVENT_IDX & 1;
+
+	if (nr != 1 || !event_idx || !virtq_publish_open(q->vq) || !net_hold_begin(&p->hold))
+		net_queue_publish(q);
+}
+
 static bool run_tx(struct net_pair *p)
 {
 	enum net_more more;
+	unsigned int nr;
 
 	if (!tx_queue(p)->vq)
 		return false;
 	virtq_disable_kick(tx_queue(p)->vq);
-	more = net_tx_run(p->tx, BUDGET);
+	end_hold(p, false);
+	net_hold_sent(&p->hold);
+	more = net_tx_run(p->tx, BUDGET, &nr);
+	publish_sent(p, nr);
 	if (more == NET_LINK_LOST)
 		link_lost(p);
 	return more != NET_IDLE || enable_kick(tx_queue(p));
@@ -222,6 +253,19 @@ static void count_kicks(struct net_pair *p, unsigned int events)
 		counter_add(&p->ctrl.stats.kicks, 1);
 }
 
+/* Until something comes, or the interrupt that waits has waited long enough. */
+static int wait_held(struct net_pair *p, struct epoll_event *e)
+{
+	struct timespec limit = { .tv_nsec = 1000l * net_hold_wait_us(&p->hold) };
+	int n = epoll_pwait2(p->epoll_fd, e, NR_EVENTS, &limit, NULL);
+
+	if (n < 0 && errno == ENOSYS)
+		net_hold_forbid(&p->hold);	/* before Linux 5.11 */
+	if (!n || (n < 0 && errno != EINTR))
+		end_hold(p, true);
+	return n;
+}
+
 static unsigned int wait_events(struct net_pair *p, bool block)
 {
 	struct epoll_event e[NR_EVENTS];
@@ -229,7 +273,8 @@ static unsigned int wait_events(struct net_pair *p, bool block)
 	int n;
 
 	do
-		n = epoll_wait(p->epoll_fd, e, NR_EVENTS, block ? -1 : 0);
+		n = block && net_hold_is_on(&p->hold) ? wait_held(p, e) :
+		    epoll_wait(p->epoll_fd, e, NR_EVENTS, block ? -1 : 0);
 	while (n < 0 && errno == EINTR);
 	for (int i = 0; i < n; i++)
 		events |= e[i].data.u32;
@@ -240,8 +285,12 @@ static unsigned int wait_events(struct net_pair *p, bool block)
 /* What the driver had sent before the stop goes out, no more than a ring of it. */
 static void send_rest(struct net_pair *p)
 {
-	if (tx_queue(p)->vq)
-		net_tx_run(p->tx, virtq_size(tx_queue(p)->vq));
+	unsigned int nr;
+
+	if (!tx_queue(p)->vq)
+		return;
+	net_tx_run(p->tx, virtq_size(tx_queue(p)->vq), &nr);
+	net_queue_publish(tx_queue(p));
 }
 
 static void pair_main(void *arg)
@@ -395,6 +444,7 @@ int net_pair_start(struct net_pair *p, const struct net_pair_start *s)
 	if (ret || wake_fd(p) < 0)
 		return ret;
 	net_rx_reset(p->rx);
+	net_hold_init(&p->hold);
 	p->listening = p->starved = p->lost = false;
 	atomic_store(&p->active, s->active);
 	worker_start(p->worker, pair_main, p, wake_fd(p));

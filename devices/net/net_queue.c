@@ -19,10 +19,11 @@ bool net_queue_pop(struct net_queue *q, struct virtq_chain *c, struct iovec *iov
 	return !ret;
 }
 
-void net_queue_publish(struct net_queue *q)
+bool net_queue_publish(struct net_queue *q)
 {
-	if (virtq_publish(q->vq)) {
-		counter_add(&q->stats.interrupts, 1);
-		virtio_irq_raise(q->irq);
-	}
+	if (!virtq_publish(q->vq))
+		return false;
+	counter_add(&q->stats.interrupts, 1);
+	virtio_irq_raise(q->irq);
+	return true;
 }

@@ -35,7 +35,7 @@ bool net_queue_pop(struct net_queue *q, struct virtq_chain *c, struct iovec *iov
 /* The driver broke the protocol: the queue stops, the driver is told. */
 void net_queue_break(struct net_queue *q, const char *why);
 
-/* Shows the driver what was used, with an interrupt if it wants one. */
-void net_queue_publish(struct net_queue *q);
+/* Shows the driver what was used, with an interrupt if it wants one. Returns whether it did. */
+bool net_queue_publish(struct net_queue *q);
 
 #endif

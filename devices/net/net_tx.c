@@ -86,12 +86,13 @@ static void count(struct net_tx *tx, const struct virtq_chain *c, int result)
 		guest_error(tx->q.errors, "a frame of %u bytes was refused", c->out_len);
 }
 
-enum net_more net_tx_run(struct net_tx *tx, unsigned int budget)
+enum net_more net_tx_run(struct net_tx *tx, unsigned int budget, unsigned int *nr_done)
 {
 	enum net_more more = NET_MORE;
 	struct virtq_chain c;
 	int ret;
 
+	*nr_done = 0;
 	while (budget--) {
 		if (!net_queue_pop(&tx->q, &c, tx->iov + 1, tx->max_iov)) {
 			more = NET_IDLE;
@@ -100,11 +101,11 @@ enum net_more net_tx_run(struct net_tx *tx, unsigned int budget)
 		ret = send_frame(tx, &c);
 		count(tx, &c, ret);
 		virtq_push(tx->q.vq, c.head, 0);
+		++*nr_done;
 		if (ret == -EBADFD) {
 			more = NET_LINK_LOST;
 			break;
 		}
 	}
-	net_queue_publish(&tx->q);
 	return more;
 }

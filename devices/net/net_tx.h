@@ -11,7 +11,7 @@ int net_tx_create(struct net_tx **out, int fd, struct guest_errors *errors, uint
 void net_tx_free(struct net_tx *tx);	/* NULL is allowed */
 struct net_queue *net_tx_queue(struct net_tx *tx);
 
-/* Sends up to budget frames and publishes them together. */
-enum net_more net_tx_run(struct net_tx *tx, unsigned int budget);
+/* Sends up to budget frames. *nr_done were completed; the caller publishes them. */
+enum net_more net_tx_run(struct net_tx *tx, unsigned int budget, unsigned int *nr_done);
 
 #endif

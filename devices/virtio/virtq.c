@@ -33,7 +33,7 @@ struct virtq {
 	uint16_t size;
 	uint16_t avail_idx;		/* next entry to take */
 	uint16_t used_idx;		/* next entry to fill */
-	uint16_t published_idx;		/* what the driver has been shown */
+	uint16_t settled_idx;		/* up to where it is decided who is interrupted */
 	uint16_t nr_inflight;
 	bool event_idx, indirect, broken;
 	uint64_t inflight[];		/* a bit for each head */
@@ -109,7 +109,7 @@ int virtq_start(struct virtq *q, const struct virtq_cfg *cfg, uint64_t features)
 		return -EINVAL;
 	}
 	q->size = (uint16_t)n;
-	q->avail_idx = q->used_idx = q->published_idx = q->nr_inflight = 0;
+	q->avail_idx = q->used_idx = q->settled_idx = q->nr_inflight = 0;
 	q->event_idx = features & 1ull << VIRTIO_RING_F_EVENT_IDX;
 	q->indirect = features & 1ull << VIRTIO_RING_F_INDIRECT_DESC;
 	q->broken = false;
@@ -292,19 +292,26 @@ void virtq_push(struct virtq *q, uint16_t head, uint32_t bytes_written)
 }
 
 /* virtio 1.2, 2.7.7.2: with EVENT_IDX, interrupt if used_event was passed by this batch. */
-bool virtq_publish(struct virtq *q)
+bool virtq_publish_open(struct virtq *q)
 {
-	uint16_t old = q->published_idx, event;
+	uint16_t old = q->settled_idx, event;
 
 	if (old == q->used_idx)
 		return false;
 	ring_store_release(q->used + USED_IDX, q->used_idx);
-	q->published_idx = q->used_idx;
 	ring_full_barrier();
 	if (!q->event_idx)
 		return !(ring_load(q->avail + AVAIL_FLAGS) & VRING_AVAIL_F_NO_INTERRUPT);
 	event = ring_load(q->avail + AVAIL_RING + 2u * q->size);
 	return vring_need_event(event, q->used_idx, old);
+}
+
+bool virtq_publish(struct virtq *q)
+{
+	bool wanted = virtq_publish_open(q);
+
+	q->settled_idx = q->used_idx;
+	return wanted;
 }
 
 void virtq_disable_kick(struct virtq *q)

@@ -69,6 +69,12 @@ void virtq_push(struct virtq *q, uint16_t head, uint32_t bytes_written);
 /* Publishes what was pushed. true: the driver wants an interrupt for it. */
 bool virtq_publish(struct virtq *q);
 
+/*
+ * The same, but the question stays open: virtq_publish() asks again, when the
+ * driver may have seen by itself what there is.
+ */
+bool virtq_publish_open(struct virtq *q);
+
 /* Asks the driver to leave out doorbells; a hint. */
 void virtq_disable_kick(struct virtq *q);
 

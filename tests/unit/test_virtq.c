@@ -354,6 +354,23 @@ START_TEST(publishing_nothing_asks_for_no_interrupt)
 }
 END_TEST
 
+/* The driver sees the entry at once; whether it wants an interrupt is asked twice. */
+START_TEST(an_open_question_is_asked_again)
+{
+	offer();
+	ck_assert_int_eq(pop(), 0);
+	virtq_push(q, chain.head, 0);
+	ck_assert(virtq_publish_open(q));
+	ck_assert_uint_eq(used_idx(), 1);
+	ck_assert(virtq_publish_open(q));
+	if (_i)
+		d.avail[0] = VRING_AVAIL_F_NO_INTERRUPT;
+	ck_assert_int_eq(virtq_publish(q), !_i);
+	ck_assert(!virtq_publish_open(q));
+	ck_assert(!virtq_publish(q));
+}
+END_TEST
+
 /* Q15 */
 /* row Q15 */
 START_TEST(the_used_index_is_never_read_back)
@@ -554,6 +571,7 @@ static void add_ring_tests(TCase *tc)
 	tcase_add_test(tc, used_elements_may_come_out_of_order);
 	tcase_add_test(tc, what_was_pushed_stays_unseen_until_it_is_published);
 	tcase_add_test(tc, publishing_nothing_asks_for_no_interrupt);
+	tcase_add_loop_test(tc, an_open_question_is_asked_again, 0, 2);
 	tcase_add_test(tc, the_used_index_is_never_read_back);
 	tcase_add_test(tc, no_interrupt_suppresses_without_event_idx);
 	tcase_add_test(tc, kicks_are_switched_off_and_on_by_the_flag);

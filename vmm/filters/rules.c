@@ -104,6 +104,7 @@ static const struct rule net_rules[] = {
 	EVERY_THREAD,
 	THREAD_END,
 	ALLOW(epoll_wait, "waits for queues, tap and link"),
+	ALLOW(epoll_pwait2, "the same, for less than a millisecond"),
 	ALLOW(epoll_ctl, "listens to the tap while the guest has room for frames"),
 	ALLOW(recvfrom, "news of the link"),
 	IOCTL(SIOCGIFFLAGS, "is the link up"),

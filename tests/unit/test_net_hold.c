@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rule of net_hold.h, and a device that keeps it. */
+#include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
+#include <unistd.h>
+
+#include "fake_transport.h"
+#include "net_fixture.h"
+#include "net_hold.h"
+#include "runner.h"
+
+#define FRAME 100u
+
+static struct net_hold h;
+
+static void setup(void)
+{
+	net_hold_init(&h);
+}
+
+/* A round in which the answer comes in time, or the guest was waiting for the interrupt. */
+static void win(void)
+{
+	ck_assert(net_hold_begin(&h));
+	net_hold_answered(&h);
+	net_hold_end(&h, false, false);
+}
+
+static void lose(void)
+{
+	ck_assert(net_hold_begin(&h));
+	net_hold_end(&h, true, true);
+	net_hold_sent(&h);
+}
+
+/* How many frames pass until one is held; at most max. */
+static unsigned int frames_until_hold(unsigned int max)
+{
+	unsigned int n = 1;
+
+	while (n < max && !net_hold_begin(&h))
+		n++;
+	return n;
+}
+
+START_TEST(at_first_every_lone_frame_is_held)
+{
+	for (int i = 0; i < 1000; i++)
+		win();
+	ck_assert(!net_hold_is_on(&h));
+}
+END_TEST
+
+START_TEST(an_interrupt_waits_longer_once_the_answer_is_there)
+{
+	unsigned int before;
+
+	net_hold_begin(&h);
+	before = net_hold_wait_us(&h);
+	ck_assert_uint_le(before, 100);
+	net_hold_answered(&h);
+	ck_assert(net_hold_is_on(&h));
+	ck_assert_uint_gt(net_hold_wait_us(&h), before);
+}
+END_TEST
+
+START_TEST(holding_is_given_up_soon_where_the_guest_waits)
+{
+	lose();
+	lose();
+	ck_assert_uint_eq(frames_until_hold(1000), 16);
+}
+END_TEST
+
+START_TEST(what_was_given_up_is_tried_more_and_more_seldom)
+{
+	unsigned int gap = 16;
+
+	lose();
+	lose();
+	for (int i = 0; i < 12; i++) {
+		ck_assert_uint_eq(frames_until_hold(10000), gap);
+		net_hold_end(&h, true, true);
+		net_hold_sent(&h);
+		gap = gap < 4096 ? 2 * gap : 4096;
+	}
+}
+END_TEST
+
+START_TEST(one_success_is_enough_to_go_on_trying)
+{
+	lose();
+	lose();
+	frames_until_hold(1000);
+	net_hold_end(&h, false, false);
+	win();
+	lose();
+	ck_assert_uint_eq(frames_until_hold(1000), 16);
+}
+END_TEST
+
+/* One such frame in three is too many: each delays the guest. */
+START_TEST(a_guest_that_waits_now_and_then_is_not_delayed_for_long)
+{
+	int rounds = 0;
+
+	while (h.credit && rounds++ < 100) {
+		win();
+		if (h.credit)
+			win();
+		if (h.credit)
+			lose();
+	}
+	ck_assert_int_lt(rounds, 10);
+}
+END_TEST
+
+START_TEST(the_limit_grows_to_what_answers_take)
+{
+	for (int i = 0; i < 5; i++) {
+		unsigned int before;
+
+		ck_assert(net_hold_begin(&h));
+		before = net_hold_wait_us(&h);
+		net_hold_end(&h, true, true);
+		net_hold_answered(&h);
+		net_hold_begin(&h);
+		ck_assert_uint_eq(net_hold_wait_us(&h), 2 * before);
+		net_hold_end(&h, false, false);
+	}
+}
+END_TEST
+
+START_TEST(the_limit_has_bounds)
+{
+	for (int i = 0; i < 100; i++) {
+		h.credit = 8;
+		lose();
+	}
+	ck_assert_uint_eq(h.limit_us, 50);
+	for (int i = 0; i < 100; i++) {
+		frames_until_hold(10000);
+		net_hold_end(&h, true, true);
+		net_hold_answered(&h);
+	}
+	ck_assert_uint_eq(h.limit_us, 5000);
+}
+END_TEST
+
+/* It does not look at what was sent when it takes in frames. */
+START_TEST(a_driver_that_needs_its_interrupt_anyway_gets_it)
+{
+	for (int i = 0; i < 2; i++) {
+		ck_assert(net_hold_begin(&h));
+		net_hold_answered(&h);
+		net_hold_end(&h, true, i);
+	}
+	ck_assert(!net_hold_begin(&h));
+}
+END_TEST
+
+START_TEST(two_frames_that_share_an_interrupt_change_nothing)
+{
+	struct net_hold before = h;
+
+	ck_assert(net_hold_begin(&h));
+	net_hold_end(&h, true, false);
+	net_hold_sent(&h);
+	ck_assert_uint_eq(h.credit, before.credit);
+	ck_assert_uint_eq(h.limit_us, before.limit_us);
+}
+END_TEST
+
+START_TEST(a_host_that_cannot_wait_so_briefly_holds_nothing)
+{
+	net_hold_forbid(&h);
+	ck_assert_uint_eq(frames_until_hold(10000), 10000);
+}
+END_TEST
+
+/* The device. */
+
+static struct net_fixture *f;
+static const struct virtio_net_hdr_v1 plain = { 0 };
+
+static void start(uint64_t without)
+{
+	f = net_fixture_create(1);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features & ~without), 0);
+}
+
+static void start_device(void)
+{
+	start(0);
+}
+
+static void stop_device(void)
+{
+	net_fixture_free(f);
+}
+
+/* As a driver does when it takes in a frame: it looks at what was sent as well. */
+static void take_sent(void)
+{
+	struct vdriver *d = fake_driver(f->ft, NET_TX);
+	uint16_t head;
+	uint32_t len;
+
+	fake_wait_used(f->ft, NET_TX, &head, &len);
+	vdriver_want_irq_at(d, d->used_seen);
+}
+
+static void send_one(uint8_t fill)
+{
+	net_add_tx(f, NET_TX, &plain, FRAME, fill);
+	fake_kick(f->ft, NET_TX);
+	net_expect_sent(f, 0, FRAME, fill);
+}
+
+/* Interrupts of the transmit queue in 50 rounds. */
+static unsigned int converse(void)
+{
+	unsigned int before = fake_nr_irqs(f->ft, NET_TX);
+
+	for (uint8_t i = 0; i < 50; i++) {
+		gpa_t gpa = net_add_rx(f, NET_RX, 256);
+
+		fake_kick(f->ft, NET_RX);
+		send_one(i);
+		net_host_sends(f, 0, FRAME, i);
+		net_expect_rx(f, NET_RX, gpa, FRAME, i);
+		take_sent();
+	}
+	return fake_nr_irqs(f->ft, NET_TX) - before;
+}
+
+/* On a busy machine answers come late: one good conversation will do. */
+START_TEST(a_conversation_has_hardly_more_than_one_interrupt_a_round)
+{
+	unsigned int least = 50;
+
+	for (int i = 0; i < 20 && least > 25; i++) {
+		unsigned int n = converse();
+
+		least = n < least ? n : least;
+	}
+	ck_assert_uint_le(least, 25);
+}
+END_TEST
+
+START_TEST(a_frame_without_an_answer_is_reported_all_the_same)
+{
+	send_one(1);
+	ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
+}
+END_TEST
+
+START_TEST(a_second_frame_brings_the_interrupt_of_the_first)
+{
+	for (uint8_t i = 0; i < 20; i++) {
+		send_one(i);
+		send_one(i);
+		ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
+		take_sent();
+		take_sent();
+	}
+}
+END_TEST
+
+START_TEST(without_event_idx_nothing_is_held)
+{
+	stop_device();
+	start(1ull << VIRTIO_RING_F_EVENT_IDX);
+	for (uint8_t i = 0; i < 20; i++) {
+		unsigned int before = fake_nr_irqs(f->ft, NET_TX);
+
+		send_one(i);
+		while (fake_nr_irqs(f->ft, NET_TX) == before)
+			usleep(100);
+	}
+}
+END_TEST
+
+START_TEST(a_stop_loses_no_completion)
+{
+	send_one(1);
+	fake_stop(f->ft);
+	ck_assert_uint_eq(fake_nr_resets(f->ft), 0);
+	take_sent();
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("net_hold");
+	TCase *tc = tcase_create("rule"), *dev = tcase_create("device");
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, at_first_every_lone_frame_is_held);
+	tcase_add_test(tc, an_interrupt_waits_longer_once_the_answer_is_there);
+	tcase_add_test(tc, holding_is_given_up_soon_where_the_guest_waits);
+	tcase_add_test(tc, what_was_given_up_is_tried_more_and_more_seldom);
+	tcase_add_test(tc, one_success_is_enough_to_go_on_trying);
+	tcase_add_test(tc, a_guest_that_waits_now_and_then_is_not_delayed_for_long);
+	tcase_add_test(tc, the_limit_grows_to_what_answers_take);
+	tcase_add_test(tc, the_limit_has_bounds);
+	tcase_add_test(tc, a_driver_that_needs_its_interrupt_anyway_gets_it);
+	tcase_add_test(tc, two_frames_that_share_an_interrupt_change_nothing);
+	tcase_add_test(tc, a_host_that_cannot_wait_so_briefly_holds_nothing);
+	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(dev, start_device, stop_device);
+	tcase_add_test(dev, a_conversation_has_hardly_more_than_one_interrupt_a_round);
+	tcase_add_test(dev, a_frame_without_an_answer_is_reported_all_the_same);
+	tcase_add_test(dev, a_second_frame_brings_the_interrupt_of_the_first);
+	tcase_add_test(dev, without_event_idx_nothing_is_held);
+	tcase_add_test(dev, a_stop_loses_no_completion);
+	suite_add_tcase(s, dev);
+	return s;
+}

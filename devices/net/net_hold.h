@@ -21,7 +21,7 @@ enum net_hold_state {
 	NET_HOLD_OFF,
 	NET_HOLD_UNANSWERED,
 	NET_HOLD_ANSWERED,
-	NET_HOLD_EXPIRED,	/* the interrupt was sent; what comes next tells if that was right */
+	NET_HOLD_EXPIRED,	/* the interrupt was sent; what comes next tells why */
 };
 
 struct net_hold {

@@ -273,8 +273,10 @@ static unsigned int wait_events(struct net_pair *p, bool block)
 	int n;
 
 	do
-		n = block && net_hold_is_on(&p->hold) ? wait_held(p, e) :
-		    epoll_wait(p->epoll_fd, e, NR_EVENTS, block ? -1 : 0);
+		if (block && net_hold_is_on(&p->hold))
+			n = wait_held(p, e);
+		else
+			n = epoll_wait(p->epoll_fd, e, NR_EVENTS, block ? -1 : 0);
 	while (n < 0 && errno == EINTR);
 	for (int i = 0; i < n; i++)
 		events |= e[i].data.u32;

@@ -92,7 +92,7 @@ class Goals:
         if any(v is None for v in values):
             self.rows.append((text, goal, "-", "not measured"))
             return
-        shown = ", ".join(f"{v:.2f}" for v in values)
+        shown = ", ".join(f"{v:.0f}" if v >= 100 or v == 0 else f"{v:.2f}" for v in values)
         self.rows.append((text, goal, shown, "met" if met(*values) else "MISSED"))
 
     def quotient(self, figure, a, b):
@@ -147,8 +147,12 @@ class Goals:
             None if memory is None else memory / 2**20)
 
 
-def goals_text(results):
-    rows = [("goal", "wanted", "measured", "")] + Goals(results).all()
+def goals_text(results, whole):
+    """whole: everything was asked for, so what is missing is named."""
+    rows = [r for r in Goals(results).all() if whole or r[3] != "not measured"]
+    if not rows:
+        return ""
+    rows.insert(0, ("goal", "wanted", "measured", ""))
     widths = [max(len(r[i]) for r in rows) for i in range(4)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths)).rstrip() for r in rows)
 

@@ -83,21 +83,24 @@ void tree_print_tasks(const struct tree *t)
 }
 
 struct memory {
-	uint64_t ram_size, own, private, pss, rss, skipped;
+	uint64_t ram_size, own, alone, pss, rss, skipped;
 };
 
 /*
- * A mapping as large as guest memory is guest memory. "own" is what no file could give back:
- * Private_* also has pages of programs and libraries that only this process maps.
+ * A mapping as large as guest memory is guest memory. "own" is what one more monitor of this kind
+ * adds: of mapped files only the pages it has changed, since the others are the same for all.
+ * "alone" is all that is private while no other runs, so pages of programs and libraries as well.
  */
 static void add_smaps(struct memory *m, char *text)
 {
 	char *save = NULL, *line, name[32];
 	unsigned long long from, to, kib;
-	bool skip = false;
+	bool skip = false, file = false;
 
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		if (sscanf(line, "%llx-%llx ", &from, &to) == 2) {
+			file = strchr(line, '/') && !strstr(line, "/memfd:") &&
+			       !strstr(line, "/dev/");
 			skip = to - from >= m->ram_size / 2;
 			m->skipped += skip ? to - from : 0;
 			continue;
@@ -105,10 +108,11 @@ static void add_smaps(struct memory *m, char *text)
 		if (skip || sscanf(line, "%31[^:]: %llu kB", name, &kib) != 2)
 			continue;
 		if (!strcmp(name, "Anonymous"))
-			m->own += kib << 10;
-		else if (!strncmp(name, "Private_C", 9) || !strncmp(name, "Private_D", 9))
-			m->private += kib << 10;
-		else if (!strcmp(name, "Pss"))
+			m->own += file ? kib << 10 : 0;
+		else if (!strncmp(name, "Private_C", 9) || !strncmp(name, "Private_D", 9)) {
+			m->own += file ? 0 : kib << 10;
+			m->alone += kib << 10;
+		} else if (!strcmp(name, "Pss"))
 			m->pss += kib << 10;
 		else if (!strcmp(name, "Rss"))
 			m->rss += kib << 10;
@@ -127,8 +131,8 @@ void tree_print_memory(const struct tree *t, uint64_t ram)
 			add_smaps(&m, text);
 		free(text);
 	}
-	printf("mem own %llu\nmem private %llu\nmem pss %llu\nmem rss %llu\nmem guest %llu\n",
-	       (unsigned long long)m.own, (unsigned long long)m.private,
+	printf("mem own %llu\nmem alone %llu\nmem pss %llu\nmem rss %llu\nmem guest %llu\n",
+	       (unsigned long long)m.own, (unsigned long long)m.alone,
 	       (unsigned long long)m.pss, (unsigned long long)m.rss,
 	       (unsigned long long)m.skipped);
 }

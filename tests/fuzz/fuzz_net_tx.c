@@ -108,6 +108,15 @@ static uint64_t some_features(struct fuzz_input *in)
 	return low | (low & 2 ? 1ull << NET_F_HOST_USO : 0);
 }
 
+static void send_some(unsigned int budget)
+{
+	unsigned int nr_done;
+
+	net_tx_run(tx, budget, &nr_done);
+	FUZZ_CHECK(nr_done <= budget);
+	net_queue_publish(net_tx_queue(tx));
+}
+
 void fuzz_setup(void)
 {
 	fuzz_ring_create(&ring);
@@ -134,7 +143,7 @@ void fuzz_one(struct fuzz_input *in)
 		case 0: case 1:			fuzz_ring_add(&ring, in);	break;
 		case 2: case 3: case 4:		add_sound_frame(in);		break;
 		case 5:				fuzz_ring_poke(&ring, in);	break;
-		default:			net_tx_run(tx, fuzz_u8(in) % 32u);
+		default:			send_some(fuzz_u8(in) % 32u);
 		}
 		FUZZ_CHECK(!virtq_nr_inflight(ring.vq));
 	}

@@ -25,7 +25,7 @@ struct model {
 	struct vmmio *t;
 	struct virtq_cfg cfg[FAKE_DEV_QUEUES];	/* as the registers were written in turn */
 	bool masked[MAX_VECTORS];		/* by the driver */
-	bool refused[MAX_VECTORS];		/* its last message: silent until one that will do */
+	bool refused[MAX_VECTORS];		/* its last message: silent until a better one */
 	bool owed[MAX_VECTORS];			/* raised, held back, not yet delivered */
 	bool enabled;
 	unsigned int nr_used;

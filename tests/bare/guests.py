@@ -148,6 +148,8 @@ GUESTS = CONFORMANCE + POWER + [
           check="a_link_change_is_a_configuration_change", args=net("vhost=off")),
     Guest("net-vhost", "net", tap=True, vhost=True, args=net("vhost=on")),
     hostile("hostile_net", tap=True, sanitized=True, args=net("vhost=off")),
+    hostile("hostile_net-smp", "hostile_net", tap=True, cpus=2, append="cpus=2", sanitized=True,
+            check="n5_receive_buffers_change_amid_frames", args=net("vhost=off")),
     hostile("hostile_net-down", "hostile_net", tap=True, background=DOWN_AND_UP, append="flap=1",
             check="n7_frames_while_the_link_is_down", args=net("vhost=off")),
     hostile("hostile_net-gone", "hostile_net", tap=True, background=GONE, append="gone=1",

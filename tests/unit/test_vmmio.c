@@ -95,6 +95,7 @@ static const struct {
 	{ VIRTIO_MMIO_SHM_BASE_HIGH, 0xffffffff },
 };
 
+/* row T18 */
 START_TEST(a_register_reads_its_initial_value)
 {
 	ck_assert_uint_eq(reg_read(&b, reset_value[_i].off), reset_value[_i].val);

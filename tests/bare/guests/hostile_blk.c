@@ -345,6 +345,46 @@ static void b11_a_storm_of_flushes(void)
 	expect_all_well();
 }
 
+/* The configuration's one writable byte, while both queues write and flush. */
+static void b11_the_cache_mode_to_and_fro(void)
+{
+	uint64_t wce = dev->base + VIRTIO_MMIO_CONFIG +
+		       offsetof(struct virtio_blk_config, wce);
+	unsigned int i;
+
+	SKIP_UNLESS(dev->features >> VIRTIO_BLK_F_CONFIG_WCE & 1, "the cache mode is fixed");
+	for (i = 0; i < 100 && !check_failed(); i++) {
+		sector_fill(blk_page(dev, 1), i);
+		blk_submit(dev, 1, VIRTIO_BLK_T_OUT, 1800, blk_page(dev, 1), SECTOR);
+		mmio_write8(wce, (uint8_t)i);
+		EXPECT(mmio_read8(wce) <= 1);
+		mmio_write8(wce, 0);
+		EXPECT_EQ(mmio_read8(wce), 0);
+		EXPECT(WAIT(ring_take(&dev->ring[1], NULL, NULL), BLK_MS));
+		EXPECT_EQ(blk_do(dev, 0, VIRTIO_BLK_T_FLUSH, 0, NULL, 0), VIRTIO_BLK_S_OK);
+	}
+	expect_all_well();
+}
+
+/* The format is what the command line says, whatever a guest writes; it can write this one. */
+static void b6_an_image_that_looks_like_another_format(void)
+{
+	static const uint8_t magic[] = { 'Q', 'F', 'I', 0xfb, 0, 0, 0, 3 };
+	uint64_t capacity = blk_capacity(dev);
+
+	EXPECT_EQ(blk_do(dev, 0, VIRTIO_BLK_T_IN, 0, page, SECTOR), VIRTIO_BLK_S_OK);
+	memcpy(page + SECTOR, page, SECTOR);
+	memset(page, 0, SECTOR);
+	memcpy(page, magic, sizeof(magic));
+	EXPECT_EQ(blk_do(dev, 0, VIRTIO_BLK_T_OUT, 0, page, SECTOR), VIRTIO_BLK_S_OK);
+	vdev_start(dev, 2, dev->features, IRQ_NONE);
+	memset(page, 0, SECTOR);
+	EXPECT_EQ(blk_do(dev, 0, VIRTIO_BLK_T_IN, 0, page, SECTOR), VIRTIO_BLK_S_OK);
+	EXPECT(!memcmp(page, magic, sizeof(magic)));
+	EXPECT_EQ(blk_capacity(dev), capacity);
+	EXPECT_EQ(blk_do(dev, 0, VIRTIO_BLK_T_OUT, 0, page + SECTOR, SECTOR), VIRTIO_BLK_S_OK);
+}
+
 static void b12_two_queues_write_one_sector(void)
 {
 	unsigned int i;
@@ -373,10 +413,12 @@ CHECKS_WATCHED("hostile_blk", setup,
 	CHECK(b3_lengths_that_are_no_sectors),
 	CHECK(b4_sectors_beyond_the_end),
 	CHECK(b5_types_that_do_not_exist),
+	CHECK(b6_an_image_that_looks_like_another_format),
 	CHECK(b7_get_id_of_any_length),
 	CHECK(b7_get_id_into_a_readable_buffer),
 	CHECK(b8_ranges_to_discard_and_to_zero),
 	CHECK(b9_length_of_what_was_written),
 	CHECK(b10_reset_with_reads_in_flight_again_and_again),
 	CHECK(b11_a_storm_of_flushes),
+	CHECK(b11_the_cache_mode_to_and_fro),
 	CHECK(b12_two_queues_write_one_sector))

@@ -132,6 +132,31 @@ static void n2_a_hundred_descriptors(void)
 	EXPECT(net_ping_answered(600, NET_MS));
 }
 
+/* As many as an indirect table may have, and more than one system call takes. */
+static void n2_a_thousand_descriptors(void)
+{
+	static struct vring_desc table[1025] __attribute__((aligned(16)));
+	static struct piece p[1025];
+	const unsigned int nr[] = { 128, 129, 512, 1023, 1024, 1025 };
+	unsigned int i;
+
+	p[0] = (struct piece){ &net.hdr, NET_HDR, false };
+	for (i = 1; i < ARRAY_SIZE(p); i++)
+		p[i] = (struct piece){ huge + 60 * i, 60, false };
+	for (i = 0; i < ARRAY_SIZE(nr) && !check_failed(); i++) {
+		struct ring *r = &net.d->ring[TXQ(0)];
+
+		net_start(NET_FEATURES | F_INDIRECT, IRQ_NONE, NR_RX);
+		RETURN_IF_FAILED();
+		ring_offer(r, ring_chain_indirect(r, table, p, nr[i]));
+		ring_publish(r);
+		vdev_kick(net.d, TXQ(0));
+		EXPECT(WAIT(ring_take(r, NULL, NULL) || vdev_status(net.d) & S_NEEDS_RESET,
+			    ARRIVE_MS));
+		expect_alive_after_reset();
+	}
+}
+
 static void n3_headers_that_lie(void)
 {
 	const struct virtio_net_hdr_v1 hdr[] = {
@@ -261,6 +286,76 @@ static void n5_mergeable_buffers_of_one_byte(void)
 	vdev_kick(net.d, RXQ(0));
 	net_send(0, net_build_ping(0));
 	delay_ms(QUIET_MS);
+	expect_alive_after_reset();
+}
+
+static volatile bool stop_flipping;
+static volatile uint32_t flips;
+
+/* Lengths, addresses and links of the receive buffers, and back again. */
+static void flip_receive_buffers(void *arg)
+{
+	struct ring *r = arg;
+	uint32_t random = 1;
+
+	while (!stop_flipping) {
+		volatile struct vring_desc *d;
+		uint64_t addr;
+		uint32_t len;
+		uint16_t flags;
+
+		random = random * 1664525 + 1013904223;
+		d = &r->desc[(random >> 16) % r->size];
+		addr = d->addr;
+		len = d->len;
+		flags = d->flags;
+		d->len = random & 1 ? 0 : random >> 8 & 15;
+		d->addr = random & 2 ? 0xc0000000 : addr;
+		d->flags = (uint16_t)(random >> 4 & 7);
+		d->flags = flags;
+		d->addr = addr;
+		d->len = len;
+		flips++;
+	}
+}
+
+/* Frames arrive in buffers that another CPU changes all the time. What they hold does not matter. */
+static void receive_under_flips(void)
+{
+	struct ring *rx = &net.d->ring[RXQ(0)], *tx = &net.d->ring[TXQ(0)];
+	unsigned int i;
+
+	stop_flipping = false;
+	flips = 0;
+	cpu_run(1, flip_receive_buffers, rx);
+	if (!WAIT(flips, ARRIVE_MS))
+		check_fail("the second CPU does nothing");
+	for (i = 0; i < 30 && !(vdev_status(net.d) & S_NEEDS_RESET); i++) {
+		const struct piece p[] = { { &net.hdr, NET_HDR, false },
+					   { net.tx, net_build_ping(600), false } };
+
+		ring_offer(tx, ring_chain(tx, p, 2));
+		ring_publish(tx);
+		vdev_kick(net.d, TXQ(0));
+		WAIT(ring_take(tx, NULL, NULL) || vdev_status(net.d) & S_NEEDS_RESET, NET_MS);
+		while (WAIT(ring_take(rx, NULL, NULL), 1))
+			net_offer(0, i % NR_RX, NET_BUF);
+	}
+	stop_flipping = true;
+	if (!cpu_join(1, 15000))
+		check_abort("the second CPU hangs");
+}
+
+static void n5_receive_buffers_change_amid_frames(void)
+{
+	unsigned int i;
+
+	SKIP_UNLESS(option_number("cpus", 1) > 1, "there is one CPU in this run");
+	EXPECT(cpu_start(1));
+	for (i = 0; i < 5 && !check_failed(); i++) {
+		net_start(NET_FEATURES | F(VIRTIO_NET_F_MRG_RXBUF), IRQ_NONE, NR_RX);
+		receive_under_flips();
+	}
 	expect_alive_after_reset();
 }
 
@@ -454,6 +549,7 @@ CHECKS_WATCHED("hostile_net", setup,
 	CHECK(n1_header_byte_by_byte),
 	CHECK(n2_frames_that_are_too_long),
 	CHECK(n2_a_hundred_descriptors),
+	CHECK(n2_a_thousand_descriptors),
 	CHECK(n3_headers_that_lie),
 	CHECK(tx_writable),
 	CHECK(tx_that_is_not_memory),
@@ -462,6 +558,7 @@ CHECKS_WATCHED("hostile_net", setup,
 	CHECK(n4_receive_buffers_that_are_readable),
 	CHECK(n4_receive_buffers_outside_of_ram),
 	CHECK(n5_mergeable_buffers_of_one_byte),
+	CHECK(n5_receive_buffers_change_amid_frames),
 	CHECK(n6_a_source_address_that_is_not_ours),
 	CHECK(n9_commands_that_are_none),
 	CHECK(n9_a_mac_table_that_lies_about_its_length),

@@ -121,6 +121,7 @@ static void needs_reset_raises_the_line(void)
 }
 
 /* Not acknowledged, nothing more is due; acknowledged, the next one comes. */
+/* row T15 */
 static void the_line_works_on_after_a_late_acknowledgement(void)
 {
 	unsigned int i;

@@ -216,6 +216,7 @@ static void no_frame_comes_late(void)
 }
 
 /* The runner takes the tap down and up again. */
+/* rows T17, N8 */
 static void a_link_change_is_a_configuration_change(void)
 {
 	uint64_t status = net.d->base + VIRTIO_MMIO_CONFIG + 6;

@@ -273,6 +273,7 @@ static void t10_features_after_features_ok(void)
 }
 
 /* T12: see also conformance/reset.c */
+/* row T13 */
 static void t12_reset_with_many_reads_in_flight(void)
 {
 	unsigned int i, round;

@@ -31,7 +31,8 @@
 #include "util.h"
 #include "zalloc.h"
 
-#define MAX_SLOTS	128u	/* requests in flight; more wait in the guest's ring */
+#define MAX_SLOTS	124u	/* requests in flight; more wait in the guest's ring */
+#define SPARE_ENTRIES	4u	/* of the ring: the doorbell's poll, the interrupt */
 #define TURN		32u	/* requests taken before the answered ones are shown */
 #define INLINE_IOV	8u
 #define DISK_FILE	0	/* index among the registered files */
@@ -53,6 +54,7 @@ struct blk_uring {	/* the worker's, but for what create sets */
 	struct blk_queue *q;
 	struct io_uring ring;
 	bool ring_made;
+	unsigned int nr_spare;		/* spare entries in the ring, at most */
 	unsigned int nr_slots;		/* set once */
 	unsigned int nr_free;
 	uint8_t free[MAX_SLOTS];	/* a stack, so that few slots are ever touched */
@@ -65,16 +67,19 @@ struct blk_uring {	/* the worker's, but for what create sets */
 
 static const uint64_t one = 1;
 
-static struct io_uring_sqe *get_sqe(struct blk_uring *u, uint64_t tag)
+/*
+ * A host short of memory may refuse submissions for a while; entries then stay
+ * in the ring. A slot and the doorbell have one there at most, so there is room
+ * for theirs. NULL: none for another interrupt or another request for quiet.
+ */
+static struct io_uring_sqe *get_sqe(struct blk_uring *u, bool spare)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
-
-	if (!sqe) {
-		io_uring_submit(&u->ring);
-		sqe = io_uring_get_sqe(&u->ring);
-	}
-	sqe->user_data = tag;
-	return sqe;
+	if (*u->ring.sq.khead == u->ring.sq.sqe_tail)
+		u->nr_spare = 0;
+	if (spare && u->nr_spare == SPARE_ENTRIES - 1)
+		return NULL;
+	u->nr_spare += spare;
+	return io_uring_get_sqe(&u->ring);
 }
 
 /* The prep helpers clear the entry, its tag included. */
@@ -86,7 +91,7 @@ static void finish_sqe(struct io_uring_sqe *sqe, uint64_t tag, unsigned int flag
 
 static void arm_kick(struct blk_uring *u)
 {
-	struct io_uring_sqe *sqe = get_sqe(u, TAG_KICK);
+	struct io_uring_sqe *sqe = get_sqe(u, false);
 
 	io_uring_prep_poll_multishot(sqe, u->q->kick_fd, POLLIN);
 	finish_sqe(sqe, TAG_KICK, 0);
@@ -96,8 +101,10 @@ static void arm_kick(struct blk_uring *u)
 /* The kernel refuses (EALREADY) while a doorbell is just being reported: then it is asked again. */
 static void disarm_kick(struct blk_uring *u)
 {
-	struct io_uring_sqe *sqe = get_sqe(u, TAG_QUIET);
+	struct io_uring_sqe *sqe = get_sqe(u, true);
 
+	if (!sqe)
+		return;
 	io_uring_prep_poll_remove(sqe, TAG_KICK);
 	finish_sqe(sqe, TAG_QUIET, IOSQE_CQE_SKIP_SUCCESS);
 }
@@ -106,6 +113,7 @@ static void disarm_kick(struct blk_uring *u)
 static void publish(struct blk_uring *u)
 {
 	struct io_uring_sqe *sqe;
+	ssize_t n;
 	int fd;
 
 	if (!virtq_publish(u->q->vq))
@@ -114,7 +122,12 @@ static void publish(struct blk_uring *u)
 	fd = virtio_irq_begin(u->q->irq);
 	if (fd < 0)
 		return;
-	sqe = get_sqe(u, TAG_QUIET);
+	sqe = get_sqe(u, true);
+	if (!sqe) {
+		n = write(fd, &one, sizeof(one));
+		(void)n;
+		return;
+	}
 	io_uring_prep_write(sqe, fd, &one, sizeof(one), 0);
 	finish_sqe(sqe, TAG_QUIET, IOSQE_CQE_SKIP_SUCCESS);
 }
@@ -152,7 +165,7 @@ static void submit_transfer(struct blk_uring *u, struct slot *s)
 	bool write = s->req.type == VIRTIO_BLK_T_OUT;
 	uint64_t tag = (uint64_t)(s - u->slot);
 	uint64_t off = s->req.sector * BLK_SECTOR + (s->req.data_len - s->left);
-	struct io_uring_sqe *sqe = get_sqe(u, tag);
+	struct io_uring_sqe *sqe = get_sqe(u, false);
 
 	if (write && s->nr_iov == 1)
 		io_uring_prep_write(sqe, DISK_FILE, s->iov->iov_base,
@@ -172,7 +185,7 @@ static void submit_transfer(struct blk_uring *u, struct slot *s)
 static void submit_flush(struct blk_uring *u, struct slot *s)
 {
 	uint64_t tag = (uint64_t)(s - u->slot);
-	struct io_uring_sqe *sqe = get_sqe(u, tag);
+	struct io_uring_sqe *sqe = get_sqe(u, false);
 
 	io_uring_prep_fsync(sqe, DISK_FILE, IORING_FSYNC_DATASYNC);
 	finish_sqe(sqe, tag, IOSQE_FIXED_FILE);
@@ -410,11 +423,12 @@ static int restrict_ring(struct io_uring *ring)
 static int setup_ring(struct blk_uring *u)
 {
 	struct io_uring_params p = { .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN };
-	int ret = io_uring_queue_init_params(u->nr_slots, &u->ring, &p);
+	unsigned int entries = u->nr_slots + SPARE_ENTRIES;
+	int ret = io_uring_queue_init_params(entries, &u->ring, &p);
 
 	if (ret == -EINVAL) {		/* before Linux 5.19 */
 		p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED };
-		ret = io_uring_queue_init_params(u->nr_slots, &u->ring, &p);
+		ret = io_uring_queue_init_params(entries, &u->ring, &p);
 	}
 	if (ret)
 		return ret;

@@ -3,6 +3,7 @@
 
 import glob
 import os
+import socket
 import subprocess
 import time
 import time
@@ -46,7 +47,7 @@ class Traces:
         return {
             "descriptors of the parent": sorted(os.listdir("/proc/self/fd"))[:-1],
             "children of the parent": own_children(),
-            "network interfaces": sorted(os.listdir("/sys/class/net")),
+            "network interfaces": sorted(name for _, name in socket.if_nameindex()),
             "shared memory": sorted(os.listdir("/dev/shm")),
             "cgroups with a monitor's name": [g for g in glob.glob(
                 "/sys/fs/cgroup/**/*mimsy*", recursive=True)],

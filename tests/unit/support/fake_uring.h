@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stands where io_uring and its kernel would, for devices/block/blk_uring.c:
+ * it makes the transfers itself, in an order of its own, and as badly as the
+ * test asks for. And it knows what a power cut would leave.
+ *
+ * It defines the functions of liburing that the engine calls, and syscall(2)
+ * for the one registration that goes there. A test that uses it has no ring.
+ */
+#ifndef MIMSY_TEST_FAKE_URING_H
+#define MIMSY_TEST_FAKE_URING_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FAKE_URING_DISK (1024 * 1024)
+
+struct fake_uring {
+	pthread_mutex_t lock;		/* all below; the rules are set while nothing runs */
+	unsigned int seed;
+	unsigned int percent_short;	/* transfers of which a part is done */
+	unsigned int percent_again;	/* ... that come back with EINTR or EAGAIN */
+	unsigned int fail_nth;		/* this transfer or flush from now (1: the next); 0: none */
+	int fail_result;		/* ... ends so; 0 bytes: a file that ends early */
+	unsigned int percent_refused;	/* submissions that fail with EBUSY */
+	bool hold;			/* nothing is completed until it is cleared */
+	unsigned int nr_pending, max_pending;
+	unsigned int nr_transfers, nr_flushes, nr_dsync, nr_unfixed;
+	uint8_t durable[FAKE_URING_DISK];	/* what a power cut would leave */
+};
+
+extern struct fake_uring fake_uring;
+
+/* Rules and counters as new; the disk is all zeroes. */
+void fake_uring_reset(void);
+void fake_uring_hold(bool hold);
+unsigned int fake_uring_pending(void);
+
+#endif

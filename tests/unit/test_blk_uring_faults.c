@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The io_uring engine over a ring that completes in any order, cuts transfers
+ * short, interrupts and fails them, and knows what is on stable storage.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_blk.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blk_req.h"
+#include "fake_transport.h"
+#include "fake_uring.h"
+#include "runner.h"
+#include "util.h"
+#include "virtio_blk.h"
+
+#define LEN FAKE_URING_DISK
+#define SECTORS (LEN / BLK_SECTOR)
+#define RING 128u
+
+static struct fake_transport *ft;
+static struct virtio_dev *dev;
+static int image;
+static bool fits_in_pieces;		/* a request's list may be long */
+static uint8_t model[LEN];		/* what the disk has to hold */
+
+static void open_disk(enum virtio_blk_cache cache, uint16_t ring)
+{
+	struct virtio_blk_cfg cfg = VIRTIO_BLK_CFG_DEFAULT;
+	const char *tmp = getenv("TMPDIR");
+	struct blk_backend *be;
+	char path[256];
+
+	fake_uring_reset();
+	memset(model, 0, sizeof(model));
+	snprintf(path, sizeof(path), "%s/blk-faults-XXXXXX", tmp ? tmp : "/tmp");
+	image = mkostemp(path, O_CLOEXEC);
+	ck_assert_int_ge(image, 0);
+	ck_assert_int_eq(ftruncate(image, LEN), 0);
+	cfg.file.path = path;
+	cfg.cache = cache;
+	cfg.queue_size = ring;
+	fits_in_pieces = ring >= RING;
+	ck_assert_int_eq(blk_file_open(&be, &cfg.file, "blk0"), 0);
+	unlink(path);
+	be->async_reads = be->async_writes = true;	/* all goes to the ring */
+	ck_assert_int_eq(virtio_blk_create(&dev, &cfg, be, "blk0"), 0);
+	ft = fake_transport_create(dev, ring);
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	ck_assert_uint_eq(fake_stat(ft, "io_uring"), 1);
+}
+
+static void close_disk(void)
+{
+	fake_transport_free(ft);
+	close(image);
+}
+
+struct asked {
+	uint32_t type, len;
+	uint64_t sector;
+	gpa_t data;
+};
+
+/* Room for the data, then header and status; one descriptor of the ring for each. */
+static struct asked ask(uint32_t type, uint64_t sector, uint32_t len, uint32_t piece)
+{
+	struct vdriver *v = fake_driver(ft, 0);
+	struct virtio_blk_outhdr hdr = { .type = type, .sector = sector };
+	struct asked a = { type, len, sector, vdriver_alloc(v, len + 17) };
+	struct vbuf buf[20];
+	unsigned int n = 1;
+
+	memcpy(vdriver_ptr(v, a.data + len), &hdr, sizeof(hdr));
+	*((uint8_t *)vdriver_ptr(v, a.data + len) + 16) = 0xee;
+	buf[0] = (struct vbuf){ a.data + len, 16, false };
+	for (uint32_t off = 0; off < len; off += piece)
+		buf[n++] = (struct vbuf){ a.data + off, MIN(piece, len - off),
+					  type == VIRTIO_BLK_T_IN };
+	buf[n++] = (struct vbuf){ a.data + len + 16, 1, true };
+	vdriver_add_indirect(v, buf, n);
+	return a;
+}
+
+static uint8_t status_of(const struct asked *a)
+{
+	return *((uint8_t *)vdriver_ptr(fake_driver(ft, 0), a->data + a->len) + 16);
+}
+
+static void finish(unsigned int n)
+{
+	uint16_t head;
+	uint32_t len;
+
+	fake_kick(ft, 0);
+	while (n--)
+		fake_wait_used(ft, 0, &head, &len);
+}
+
+static uint8_t ask_alone(uint32_t type, uint64_t sector, uint32_t len)
+{
+	struct asked a = ask(type, sector, len, 512);
+
+	finish(1);
+	return status_of(&a);
+}
+
+/* Writes to places of their own, noted in the model; n at once. */
+static void write_some(struct asked *a, unsigned int n, unsigned int *seed)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t len = (1 + (uint32_t)rand_r(seed) % 16) * 512;
+		uint32_t piece = (1 + (uint32_t)rand_r(seed) % 6) * 512;
+		uint64_t sector = i * 32 + (uint64_t)rand_r(seed) % 16;
+		uint8_t *data;
+
+		piece = fits_in_pieces ? MAX(piece, len / 16 + 1) : len;
+		a[i] = ask(VIRTIO_BLK_T_OUT, sector, len, piece);
+		data = vdriver_ptr(fake_driver(ft, 0), a[i].data);
+		for (uint32_t j = 0; j < len; j++)
+			data[j] = (uint8_t)rand_r(seed);
+		memcpy(model + sector * BLK_SECTOR, data, len);
+	}
+}
+
+static void all_are(const struct asked *a, unsigned int n, uint8_t status)
+{
+	for (unsigned int i = 0; i < n; i++)
+		ck_assert_uint_eq(status_of(&a[i]), status);
+}
+
+static void read_back(const struct asked *a, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		struct asked r = ask(VIRTIO_BLK_T_IN, a[i].sector, a[i].len,
+				     fits_in_pieces ? 1024 : a[i].len);
+
+		finish(1);
+		ck_assert_uint_eq(status_of(&r), VIRTIO_BLK_S_OK);
+		ck_assert_mem_eq(vdriver_ptr(fake_driver(ft, 0), r.data),
+				 model + r.sector * BLK_SECTOR, r.len);
+	}
+}
+
+/* rows H1, D6 */
+START_TEST(parts_and_interruptions_of_transfers_are_made_up_for)
+{
+	struct asked a[60];
+	unsigned int seed = 1 + (unsigned int)_i;
+
+	open_disk(VIRTIO_BLK_WRITEBACK, RING);
+	fake_uring.seed = seed;
+	fake_uring.percent_short = 50;
+	fake_uring.percent_again = 20;
+	for (unsigned int round = 0; round < 10; round++) {
+		gpa_t mark = fake_driver(ft, 0)->next_gpa;
+
+		write_some(a, 60, &seed);
+		finish(60);
+		all_are(a, 60, VIRTIO_BLK_S_OK);
+		read_back(a, 60);
+		fake_driver(ft, 0)->next_gpa = mark;
+	}
+	ck_assert_uint_eq(fake_queue_stat(ft, 0, "errors"), 0);
+	ck_assert_uint_gt(fake_uring.max_pending, 8);
+	close_disk();
+}
+END_TEST
+
+/*
+ * What was answered before a flush was asked for is on stable storage when the flush
+ * is answered, whatever else is under way.
+ */
+/* rows D1, D3 */
+START_TEST(an_answered_flush_covers_all_writes_answered_before)
+{
+	struct asked a[30], b[30], f;
+	unsigned int seed = 7 + (unsigned int)_i;
+	static uint8_t promised[LEN];
+
+	open_disk(VIRTIO_BLK_WRITEBACK, RING);
+	fake_uring.seed = seed;
+	fake_uring.percent_short = 30;
+	for (unsigned int round = 0; round < 20; round++) {
+		gpa_t mark = fake_driver(ft, 0)->next_gpa;
+
+		write_some(a, 30, &seed);
+		finish(30);
+		memcpy(promised, model, sizeof(promised));
+		f = ask(VIRTIO_BLK_T_FLUSH, 0, 0, 1);
+		for (unsigned int i = 0; i < 30; i++)	/* elsewhere, at the same time */
+			b[i] = ask(VIRTIO_BLK_T_OUT, 1024 + i * 8, 512, 512);
+		finish(31);
+		ck_assert_uint_eq(status_of(&f), VIRTIO_BLK_S_OK);
+		all_are(b, 30, VIRTIO_BLK_S_OK);
+		pthread_mutex_lock(&fake_uring.lock);
+		ck_assert_mem_eq(fake_uring.durable, promised, 1024 * BLK_SECTOR);
+		pthread_mutex_unlock(&fake_uring.lock);
+		fake_driver(ft, 0)->next_gpa = mark;
+	}
+	ck_assert_uint_eq(fake_uring.nr_flushes, 20);
+	close_disk();
+}
+END_TEST
+
+/* row D1 */
+START_TEST(a_flush_is_not_answered_while_the_host_flushes)
+{
+	struct asked f;
+
+	open_disk(VIRTIO_BLK_WRITEBACK, RING);
+	fake_uring_hold(true);
+	f = ask(VIRTIO_BLK_T_FLUSH, 0, 0, 1);
+	fake_kick(ft, 0);
+	while (!fake_uring_pending())
+		usleep(100);
+	usleep(20000);
+	ck_assert_uint_eq(status_of(&f), 0xee);
+	fake_uring_hold(false);
+	finish(1);
+	ck_assert_uint_eq(status_of(&f), VIRTIO_BLK_S_OK);
+	close_disk();
+}
+END_TEST
+
+/* row D5 */
+START_TEST(a_writethrough_disk_makes_every_write_stable)
+{
+	struct asked a[60];
+	unsigned int seed = 3;
+
+	open_disk(VIRTIO_BLK_WRITETHROUGH, RING);
+	fake_uring.percent_short = 30;
+	for (unsigned int round = 0; round < 5; round++) {
+		write_some(a, 60, &seed);
+		finish(60);
+		all_are(a, 60, VIRTIO_BLK_S_OK);
+		ck_assert_mem_eq(fake_uring.durable, model, sizeof(model));
+	}
+	ck_assert_uint_eq(fake_uring.nr_dsync, fake_uring.nr_transfers);
+	close_disk();
+}
+END_TEST
+
+static const int failures[] = { -EIO, -ENOSPC, -EDQUOT, 0 };
+
+/* rows H1, H2 */
+START_TEST(a_transfer_that_fails_is_an_error_and_the_next_one_works)
+{
+	const uint32_t type = _i & 1 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
+
+	open_disk(VIRTIO_BLK_WRITEBACK, RING);
+	fake_uring.fail_result = failures[_i / 2];
+	fake_uring.fail_nth = 1;
+	ck_assert_uint_eq(ask_alone(type, 8, 2048), VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(ask_alone(type, 8, 2048), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(fake_queue_stat(ft, 0, "errors"), 1);
+	close_disk();
+}
+END_TEST
+
+/* row D2 */
+START_TEST(a_flush_that_failed_is_never_taken_back)
+{
+	open_disk(VIRTIO_BLK_WRITEBACK, RING);
+	ck_assert_uint_eq(ask_alone(VIRTIO_BLK_T_OUT, 0, 512), VIRTIO_BLK_S_OK);
+	fake_uring.fail_result = -EIO;
+	fake_uring.fail_nth = 1;
+	for (unsigned int i = 0; i < 5; i++)
+		ck_assert_uint_eq(ask_alone(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_IOERR);
+	fake_stop(ft);
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	ck_assert_uint_eq(ask_alone(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(ask_alone(VIRTIO_BLK_T_OUT, 0, 512), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(fake_uring.nr_flushes, 0);
+	close_disk();
+}
+END_TEST
+
+/* A host short of memory refuses submissions for a while. */
+/* rows H1, H4 */
+START_TEST(refused_submissions_are_made_again)
+{
+	struct asked a[60];
+	unsigned int seed = 5, n = _i ? 60 : 4;
+
+	open_disk(VIRTIO_BLK_WRITEBACK, _i ? RING : 4);
+	fake_uring.percent_refused = 90;
+	fake_uring.percent_short = 60;
+	for (unsigned int round = 0; round < 100; round++) {
+		gpa_t mark = fake_driver(ft, 0)->next_gpa;
+
+		write_some(a, n, &seed);
+		finish(n);
+		all_are(a, n, VIRTIO_BLK_S_OK);
+		read_back(a, n);
+		fake_driver(ft, 0)->next_gpa = mark;
+	}
+	close_disk();
+}
+END_TEST
+
+/* rows T13, D8, V4 */
+START_TEST(stop_waits_for_all_that_is_in_flight)
+{
+	struct asked a[60];
+	unsigned int seed = 9;
+
+	open_disk(VIRTIO_BLK_WRITEBACK, RING);
+	for (unsigned int round = 0; round < 20; round++) {
+		write_some(a, 60, &seed);
+		fake_kick(ft, 0);
+		fake_stop(ft);
+		ck_assert_uint_eq(fake_uring_pending(), 0);
+		all_are(a, 60, VIRTIO_BLK_S_OK);
+		ck_assert_int_eq(fake_start(ft, dev->features), 0);
+		read_back(a, 10);
+	}
+	close_disk();
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("blk_uring_faults");
+	TCase *tc = tcase_create("all");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, parts_and_interruptions_of_transfers_are_made_up_for, 0, 8);
+	tcase_add_loop_test(tc, an_answered_flush_covers_all_writes_answered_before, 0, 8);
+	tcase_add_test(tc, a_flush_is_not_answered_while_the_host_flushes);
+	tcase_add_test(tc, a_writethrough_disk_makes_every_write_stable);
+	tcase_add_loop_test(tc, a_transfer_that_fails_is_an_error_and_the_next_one_works, 0, 8);
+	tcase_add_test(tc, a_flush_that_failed_is_never_taken_back);
+	tcase_add_loop_test(tc, refused_submissions_are_made_again, 0, 2);
+	tcase_add_test(tc, stop_waits_for_all_that_is_in_flight);
+	suite_add_tcase(s, tc);
+	return s;
+}

@@ -190,6 +190,8 @@ STAGES = [
     ("linux", "Linux guests on KVM", command("tests/linux/run", "--mimsy", MIMSY)),
     ("guard", "exits, system calls and memory within their bounds",
      command("tests/bench/guard", "--mimsy", MIMSY)),
+    ("hostile", "docs/hostile-cases.md is what all of these say",
+     command("tests/hostile/table", "--check")),
     ("coverage", "lines that tests reach, against goals (with --full)",
      command("tests/coverage/run")),
 ]

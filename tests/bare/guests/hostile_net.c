@@ -319,7 +319,7 @@ static void flip_receive_buffers(void *arg)
 	}
 }
 
-/* Frames arrive in buffers that another CPU changes all the time. What they hold does not matter. */
+/* Frames arrive in buffers that another CPU changes all the time; what they hold is lost. */
 static void receive_under_flips(void)
 {
 	struct ring *rx = &net.d->ring[RXQ(0)], *tx = &net.d->ring[TXQ(0)];

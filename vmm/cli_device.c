@@ -339,6 +339,8 @@ int cli_disk(struct vm_config *c, const char *arg)
 	ret = add_keys(c, &disk_set, arg, d);
 	if (!ret && !d->blk.file.path && d->blk.file.fd < 0)
 		return said("--disk: path= is missing");
+	if (!ret && d->blk.file.path && d->blk.file.fd >= 0)
+		return said("--disk: path= and fd= are two disks");
 	if (!ret)
 		c->nr_disks++;
 	return ret;
@@ -355,6 +357,8 @@ int cli_net(struct vm_config *c, const char *arg)
 	ret = add_keys(c, &net_set, arg, n);
 	if (!ret && !n->net.tap && !n->net.nr_fds)
 		return said("--net: tap= is missing");
+	if (!ret && n->net.tap && n->net.nr_fds)
+		return said("--net: tap= and fd= are two interfaces");
 	if (!ret)
 		c->nr_nets++;
 	return ret;

@@ -154,8 +154,8 @@ static int add_disk(const struct builder *b, unsigned int i)
 	int ret;
 
 	snprintf(name, sizeof(name), "blk%u", i);
-	cfg.entry = sandbox_entry(b->env->sandbox, cfg.aio == VIRTIO_BLK_AIO_THREADS ?
-				  SANDBOX_BLK : SANDBOX_BLK_URING);
+	cfg.entry = sandbox_entry(b->env->sandbox, SANDBOX_BLK);
+	cfg.uring_entry = sandbox_entry(b->env->sandbox, SANDBOX_BLK_URING);
 	b->m->disk[i] = NULL;
 	ret = virtio_blk_create(&dev, &cfg, backend, name);
 	return ret ? ret : add_device(b, dev, b->c->disk[i].irq);

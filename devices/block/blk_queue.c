@@ -259,7 +259,7 @@ int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *
 	q->max_iov = size;
 	if (*uring && blk_uring_create(&q->uring, q))
 		*uring = false;
-	ret = worker_create(&q->worker, name, disk->entry);
+	ret = worker_create(&q->worker, name, q->uring ? disk->uring_entry : disk->entry);
 	if (ret) {
 		blk_queue_free(q);
 		return ret;

@@ -27,7 +27,8 @@ struct blk_disk {
 	struct blk_limits limits;	/* set once */
 	char serial[BLK_ID_LEN];	/* set once; padded with NUL */
 	bool ignore_flush;		/* set once: cache=unsafe */
-	const struct worker_entry *entry;	/* set once; for threads of queues; NULL: none */
+	/* Set once: for threads of queues without and with io_uring. NULL: none. */
+	const struct worker_entry *entry, *uring_entry;
 	uint32_t poll_us;		/* set once: longest wait without sleeping */
 	atomic_bool stable_writes;	/* transport's lock: writes are stable when done */
 };

@@ -218,6 +218,7 @@ static void init_disk(struct virtio_blk *b, const struct virtio_blk_cfg *cfg,
 	b->disk.ignore_flush = cfg->cache == VIRTIO_BLK_UNSAFE;
 	b->disk.poll_us = cfg->poll_us;
 	b->disk.entry = cfg->entry;
+	b->disk.uring_entry = cfg->uring_entry;
 }
 
 int virtio_blk_create(struct virtio_dev **out, const struct virtio_blk_cfg *cfg,

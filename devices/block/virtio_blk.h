@@ -37,7 +37,8 @@ struct virtio_blk_cfg {
 	uint32_t poll_us;		/* adaptive polling: longest wait awake; 0: none */
 	const int *cpus;		/* queue i's thread runs on CPU cpus[i % nr_cpus] */
 	unsigned int nr_cpus;		/* 0: anywhere */
-	const struct worker_entry *entry;	/* for the queues' threads; NULL: none */
+	/* For the queues' threads, without and with io_uring. NULL: none. */
+	const struct worker_entry *entry, *uring_entry;
 };
 
 #define VIRTIO_BLK_CFG_DEFAULT { .file = { .fd = -1 }, .queues = 1, .queue_size = 256 }

@@ -32,7 +32,6 @@ EXCUSES = {
     ("main", "ioctl TUNSETOFFLOAD"): "the same",
     ("main", "ioctl TUNSETQUEUE"): "the same",
     ("vcpu", "fdatasync"): "only when a driver changes the cache mode",
-    ("blk_uring", "read"): "only on a host without io_uring",
     ("blk_uring", "preadv"): "only where the kernel would hand a transfer on to a thread",
     ("blk_uring", "pwritev2"): "the same",
     ("blk_uring", "fdatasync"): "the same",

@@ -17,6 +17,7 @@
 #include "runner.h"
 #include "util.h"
 #include "virtio_blk.h"
+#include "worker.h"
 
 #define DISK_LEN MIB(2)
 #define RING 256u
@@ -298,6 +299,49 @@ static void skip_without_uring(void)
 		fclose(f);
 }
 
+static void note_uring(void *ctx, const char *key, uint64_t value)
+{
+	if (!strcmp(key, "io_uring"))
+		*(bool *)ctx = value;
+}
+
+/* Each engine's threads give up what it does not use. */
+static unsigned int nr_entered[2];
+
+static int enter_plain(const struct worker_entry *e)
+{
+	(void)e;
+	return (int)(nr_entered[0]++, 0);
+}
+
+static int enter_uring(const struct worker_entry *e)
+{
+	(void)e;
+	return (int)(nr_entered[1]++, 0);
+}
+
+START_TEST(a_thread_enters_as_what_its_engine_is)
+{
+	static const struct worker_entry plain = { enter_plain }, uring = { enter_uring };
+	struct virtio_blk_cfg cfg = VIRTIO_BLK_CFG_DEFAULT;
+	struct virtio_dev *dev;
+	struct blk_backend *be;
+	bool has_uring = false;
+
+	cfg.file.fd = temporary_file();
+	ck_assert_int_eq(ftruncate(cfg.file.fd, DISK_LEN), 0);
+	cfg.aio = _i ? VIRTIO_BLK_AIO_IO_URING : VIRTIO_BLK_AIO_THREADS;
+	cfg.entry = &plain;
+	cfg.uring_entry = &uring;
+	ck_assert_int_eq(blk_file_open(&be, &cfg.file, "blk0"), 0);
+	ck_assert_int_eq(virtio_blk_create(&dev, &cfg, be, "blk0"), 0);
+	dev->ops->stats(dev, note_uring, &has_uring);
+	dev->ops->free(dev);
+	ck_assert_uint_eq(nr_entered[has_uring], 1);
+	ck_assert_uint_eq(nr_entered[!has_uring], 0);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_uring");
@@ -312,6 +356,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, no_byte_lands_after_stop, 0, 2);
 	tcase_add_test(tc, reading_a_truncated_image_is_an_error);
 	tcase_add_test(tc, every_request_is_answered_with_one_interrupt_at_depth_one);
+	tcase_add_loop_test(tc, a_thread_enters_as_what_its_engine_is, 0, 2);
 	suite_add_tcase(s, tc);
 	return s;
 }

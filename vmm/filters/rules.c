@@ -81,7 +81,6 @@ static const struct rule vcpu_rules[] = {
 };
 
 #define BLK_COMMON \
-	ALLOW(read, "waits for a doorbell"), \
 	EVERY_THREAD, \
 	THREAD_END, \
 	ALLOW(preadv, "reads"), \
@@ -91,7 +90,10 @@ static const struct rule vcpu_rules[] = {
 	ALLOW(fallocate, "discards and zeroes"), \
 	IOCTL(BLKDISCARD, "discards on a block device")
 
-static const struct rule blk_rules[] = { BLK_COMMON };
+static const struct rule blk_rules[] = {
+	ALLOW(read, "waits for a doorbell"),
+	BLK_COMMON,
+};
 
 static const struct rule blk_uring_rules[] = {
 	ALLOW(io_uring_enter, "submits requests and waits for completions"),

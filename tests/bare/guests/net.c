@@ -77,6 +77,25 @@ static void receive_and_transmit_have_their_own_vectors(void)
 	EXPECT_EQ(irq_count[0][VEC_QUEUE(net.d, net.ctrl)], 0);
 }
 
+/* The interrupt for a frame sent alone may wait for an answer, but not for long. */
+static void a_frame_without_an_answer_is_reported_too(void)
+{
+	struct ring *r = &net.d->ring[TXQ(0)];
+	unsigned int i;
+
+	SKIP_UNLESS(net.d->nr_vectors > 2, "no vector for each queue");
+	SKIP_UNLESS(vdev_offered(net.d) & F_EVENT_IDX, "EVENT_IDX is not offered");
+	net_start(NET_FEATURES | F_EVENT_IDX, IRQ_MSI_UPDATE_FIRST, NR_RX);
+	RETURN_IF_FAILED();
+	memset(net.tx, 0, 64);
+	for (i = 0; i < 20 && !check_failed(); i++) {
+		*ring_used_event(r) = (uint16_t)i;
+		irq_counts_clear();
+		EXPECT(net_send(0, 64));
+		EXPECT(WAIT(irq_count[0][VEC_QUEUE(net.d, TXQ(0))] >= 1, ARRIVE_MS));
+	}
+}
+
 static void the_control_queue_interrupts_too(void)
 {
 	uint8_t vector;
@@ -251,6 +270,7 @@ CHECKS_WITH("net", net_setup,
 	CHECK(pings_of_all_sizes_are_answered),
 	CHECK(every_pair_sends),
 	CHECK(receive_and_transmit_have_their_own_vectors),
+	CHECK(a_frame_without_an_answer_is_reported_too),
 	CHECK(the_control_queue_interrupts_too),
 	CHECK(commands_are_checked),
 	CHECK(the_address_can_be_changed_until_reset),

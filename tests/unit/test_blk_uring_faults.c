@@ -153,9 +153,7 @@ START_TEST(parts_and_interruptions_of_transfers_are_made_up_for)
 	unsigned int seed = 1 + (unsigned int)_i;
 
 	open_disk(VIRTIO_BLK_WRITEBACK, RING);
-	fake_uring.seed = seed;
-	fake_uring.percent_short = 50;
-	fake_uring.percent_again = 20;
+	fake_uring_rules(seed, 50, 20, 0);
 	for (unsigned int round = 0; round < 10; round++) {
 		gpa_t mark = fake_driver(ft, 0)->next_gpa;
 
@@ -183,8 +181,7 @@ START_TEST(an_answered_flush_covers_all_writes_answered_before)
 	static uint8_t promised[LEN];
 
 	open_disk(VIRTIO_BLK_WRITEBACK, RING);
-	fake_uring.seed = seed;
-	fake_uring.percent_short = 30;
+	fake_uring_rules(seed, 30, 0, 0);
 	for (unsigned int round = 0; round < 20; round++) {
 		gpa_t mark = fake_driver(ft, 0)->next_gpa;
 
@@ -234,7 +231,7 @@ START_TEST(a_writethrough_disk_makes_every_write_stable)
 	unsigned int seed = 3;
 
 	open_disk(VIRTIO_BLK_WRITETHROUGH, RING);
-	fake_uring.percent_short = 30;
+	fake_uring_rules(seed, 30, 0, 0);
 	for (unsigned int round = 0; round < 5; round++) {
 		write_some(a, 60, &seed);
 		finish(60);
@@ -254,8 +251,7 @@ START_TEST(a_transfer_that_fails_is_an_error_and_the_next_one_works)
 	const uint32_t type = _i & 1 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
 
 	open_disk(VIRTIO_BLK_WRITEBACK, RING);
-	fake_uring.fail_result = failures[_i / 2];
-	fake_uring.fail_nth = 1;
+	fake_uring_fail(1, failures[_i / 2]);
 	ck_assert_uint_eq(ask_alone(type, 8, 2048), VIRTIO_BLK_S_IOERR);
 	ck_assert_uint_eq(ask_alone(type, 8, 2048), VIRTIO_BLK_S_OK);
 	ck_assert_uint_eq(fake_queue_stat(ft, 0, "errors"), 1);
@@ -268,8 +264,7 @@ START_TEST(a_flush_that_failed_is_never_taken_back)
 {
 	open_disk(VIRTIO_BLK_WRITEBACK, RING);
 	ck_assert_uint_eq(ask_alone(VIRTIO_BLK_T_OUT, 0, 512), VIRTIO_BLK_S_OK);
-	fake_uring.fail_result = -EIO;
-	fake_uring.fail_nth = 1;
+	fake_uring_fail(1, -EIO);
 	for (unsigned int i = 0; i < 5; i++)
 		ck_assert_uint_eq(ask_alone(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_IOERR);
 	fake_stop(ft);
@@ -289,8 +284,7 @@ START_TEST(refused_submissions_are_made_again)
 	unsigned int seed = 5, n = _i ? 60 : 4;
 
 	open_disk(VIRTIO_BLK_WRITEBACK, _i ? RING : 4);
-	fake_uring.percent_refused = 90;
-	fake_uring.percent_short = 60;
+	fake_uring_rules(seed, 60, 0, 90);
 	for (unsigned int round = 0; round < 100; round++) {
 		gpa_t mark = fake_driver(ft, 0)->next_gpa;
 

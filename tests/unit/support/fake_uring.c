@@ -40,6 +40,25 @@ void fake_uring_reset(void)
 	pthread_mutex_unlock(&fake_uring.lock);
 }
 
+void fake_uring_rules(unsigned int seed, unsigned int cut, unsigned int again,
+		      unsigned int refused)
+{
+	pthread_mutex_lock(&fake_uring.lock);
+	fake_uring.seed = seed;
+	fake_uring.percent_short = cut;
+	fake_uring.percent_again = again;
+	fake_uring.percent_refused = refused;
+	pthread_mutex_unlock(&fake_uring.lock);
+}
+
+void fake_uring_fail(unsigned int nth, int result)
+{
+	pthread_mutex_lock(&fake_uring.lock);
+	fake_uring.fail_nth = nth;
+	fake_uring.fail_result = result;
+	pthread_mutex_unlock(&fake_uring.lock);
+}
+
 void fake_uring_hold(bool hold)
 {
 	pthread_mutex_lock(&fake_uring.lock);

@@ -17,7 +17,7 @@
 #define FAKE_URING_DISK (1024 * 1024)
 
 struct fake_uring {
-	pthread_mutex_t lock;		/* all below; the rules are set while nothing runs */
+	pthread_mutex_t lock;		/* all below */
 	unsigned int seed;
 	unsigned int percent_short;	/* transfers of which a part is done */
 	unsigned int percent_again;	/* ... that come back with EINTR or EAGAIN */
@@ -34,6 +34,10 @@ extern struct fake_uring fake_uring;
 
 /* Rules and counters as new; the disk is all zeroes. */
 void fake_uring_reset(void);
+/* Percentages of transfers cut short and sent back, and of submissions refused. */
+void fake_uring_rules(unsigned int seed, unsigned int cut, unsigned int again,
+		      unsigned int refused);
+void fake_uring_fail(unsigned int nth, int result);
 void fake_uring_hold(bool hold);
 unsigned int fake_uring_pending(void);
 

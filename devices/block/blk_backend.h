@@ -17,13 +17,15 @@ struct blk_backend;
 
 struct blk_backend_ops {
 	int (*readv)(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off);
-	/* stable: the data is on stable storage on return */
+	/* stable: the data is on stable storage on return; fails once a flush has failed */
 	int (*writev)(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off,
 		      bool stable);
 	/* Makes every write that completed before it stable. Once failed, it fails for ever. */
 	int (*flush)(struct blk_backend *b);
 	/* Tells of a flush done by other means (io_uring). Returns what to report of it. */
 	int (*flushed)(struct blk_backend *b, int result);
+	/* The same for a stable write. */
+	int (*written)(struct blk_backend *b, int result);
 	/* A hint; success even if the host cannot. */
 	int (*discard)(struct blk_backend *b, uint64_t off, uint64_t len);
 	/* unmap: the space may be given back */

@@ -60,6 +60,29 @@ static int blk_file_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, 
 	return 0;
 }
 
+static int blk_file_flushed(struct blk_backend *b, int result)
+{
+	struct blk_file *f = to_file(b);
+	int none = 0;
+
+	if (result && atomic_compare_exchange_strong(&f->sync_error, &none, result))
+		log_error("flush of a disk image failed, so will all later ones: %s",
+			  strerror(-result));
+	return atomic_load(&f->sync_error);
+}
+
+/*
+ * A stable write is a write and a flush, and what the kernel could not write
+ * back is told to one flush of the descriptor only: EIO may be another's, of
+ * data that its owner was told is safe. Without a page cache it is one's own.
+ */
+static int blk_file_written(struct blk_backend *b, int result)
+{
+	int sync_error = blk_file_flushed(b, result == -EIO && !b->direct ? result : 0);
+
+	return result ? result : sync_error;
+}
+
 static int blk_file_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off,
 			   bool stable)
 {
@@ -70,23 +93,14 @@ static int blk_file_writev(struct blk_backend *b, struct iovec *iov, int nr_iov,
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n <= 0 && stable)
+			return blk_file_written(b, n ? -errno : -EIO);
 		if (n <= 0)
 			return n ? -errno : -EIO;
 		iov_take(&iov, &left, NULL, (size_t)n);
 		off += (uint64_t)n;
 	}
-	return 0;
-}
-
-static int blk_file_flushed(struct blk_backend *b, int result)
-{
-	struct blk_file *f = to_file(b);
-	int none = 0;
-
-	if (result && atomic_compare_exchange_strong(&f->sync_error, &none, result))
-		log_error("flush of a disk image failed, so will all later ones: %s",
-			  strerror(-result));
-	return atomic_load(&f->sync_error);
+	return stable ? blk_file_written(b, 0) : 0;
 }
 
 static int blk_file_flush(struct blk_backend *b)
@@ -168,6 +182,7 @@ static const struct blk_backend_ops blk_file_ops = {
 	.writev = blk_file_writev,
 	.flush = blk_file_flush,
 	.flushed = blk_file_flushed,
+	.written = blk_file_written,
 	.discard = blk_file_discard,
 	.write_zeroes = blk_file_write_zeroes,
 	.free = blk_file_free,

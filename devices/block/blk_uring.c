@@ -46,6 +46,7 @@ struct slot {
 	unsigned int nr_iov;
 	uint32_t left;			/* bytes */
 	uint16_t head;
+	bool stable;			/* a write that has to be so */
 	struct iovec small[INLINE_IOV];
 	struct blk_req req;
 };
@@ -158,6 +159,8 @@ static void slot_keep_iov(struct blk_uring *u, struct slot *s)
 	memcpy(s->iov, s->req.iov, n * sizeof(*s->iov));
 	s->nr_iov = n;
 	s->left = s->req.data_len;
+	s->stable = s->req.type == VIRTIO_BLK_T_OUT &&
+		    atomic_load(&u->q->disk->stable_writes);
 }
 
 static void submit_transfer(struct blk_uring *u, struct slot *s)
@@ -177,7 +180,7 @@ static void submit_transfer(struct blk_uring *u, struct slot *s)
 				   (unsigned int)s->iov->iov_len, off);
 	else
 		io_uring_prep_readv(sqe, DISK_FILE, s->iov, s->nr_iov, off);
-	if (write && atomic_load(&u->q->disk->stable_writes))
+	if (s->stable)
 		sqe->rw_flags = RWF_DSYNC;
 	finish_sqe(sqe, tag, IOSQE_FIXED_FILE);
 }
@@ -281,6 +284,8 @@ static void handle_slot(struct blk_uring *u, struct slot *s, int result)
 		result = be->ops->flushed(be, result);
 	else if (result >= 0)
 		result = s->left ? -EIO : 0;	/* 0 bytes: the image was truncated */
+	if (s->req.type == VIRTIO_BLK_T_OUT && s->stable)
+		result = be->ops->written(be, result);
 	complete(u, s, result);
 	if (u->nr_free == 1)
 		u->look = true;		/* it had come to a halt for want of slots */

@@ -276,6 +276,19 @@ START_TEST(a_flush_that_failed_is_never_taken_back)
 }
 END_TEST
 
+/* row D2 */
+START_TEST(a_stable_write_that_failed_is_the_last_stable_one)
+{
+	open_disk(VIRTIO_BLK_WRITETHROUGH, RING);
+	ck_assert_uint_eq(ask_alone(VIRTIO_BLK_T_OUT, 0, 512), VIRTIO_BLK_S_OK);
+	fake_uring_fail(1, -EIO);
+	for (unsigned int i = 0; i < 3; i++)
+		ck_assert_uint_eq(ask_alone(VIRTIO_BLK_T_OUT, 0, 512), VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(ask_alone(VIRTIO_BLK_T_IN, 0, 512), VIRTIO_BLK_S_OK);
+	close_disk();
+}
+END_TEST
+
 /* A host short of memory refuses submissions for a while. */
 /* rows H1, H4 */
 START_TEST(refused_submissions_are_made_again)
@@ -330,6 +343,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_writethrough_disk_makes_every_write_stable);
 	tcase_add_loop_test(tc, a_transfer_that_fails_is_an_error_and_the_next_one_works, 0, 8);
 	tcase_add_test(tc, a_flush_that_failed_is_never_taken_back);
+	tcase_add_test(tc, a_stable_write_that_failed_is_the_last_stable_one);
 	tcase_add_loop_test(tc, refused_submissions_are_made_again, 0, 2);
 	tcase_add_test(tc, stop_waits_for_all_that_is_in_flight);
 	suite_add_tcase(s, tc);

@@ -13,7 +13,7 @@ import trap
 from machine import Machine
 from recorder import SECTOR, make_sector, sector_number
 
-MARK, LOG, LOG_LEN, PLACES, PLACE_LEN, NR_PLACES = 0, 8, 4, 16, 4, 8
+MARK, LOG, LOG_LEN, PLACES, PLACE_LEN, NR_PLACES = 0, 8, 8, 16, 8, 8
 TRANSACTIONS = 10
 TRAFFIC_SECTORS = 256
 
@@ -71,7 +71,7 @@ def record(opts, options, append):
     m = Machine(opts, "journal", [f"path=DISK,aio=threads{options}"],
                 append=f"rounds={TRANSACTIONS} {append}")
     fresh_disk(m.disks[0])
-    sectors = [make_sector(number(0, s)) for s in range(2048)]
+    sectors = [make_sector(number(0, s)) for s in range(PLACES + NR_PLACES * PLACE_LEN)]
     rec = recorder.Recorder(m.disks[0])
     status, out, err = m.run(rec, recorder.CALLS)
     if status != 16:

@@ -7,6 +7,7 @@ then builds each state of the disk that the rules allow at each moment: what a c
 flush covers is there; of later writes any sectors may be there and any may not.
 """
 
+import functools
 import itertools
 import os
 import random
@@ -25,6 +26,7 @@ def make_sector(number):
     return b"".join((number ^ (i << 56)).to_bytes(8, "little") for i in range(64))
 
 
+@functools.cache
 def sector_number(data):
     """The number a sector was made of; None if not every one of its 64 words says the same."""
     number = int.from_bytes(data[:8], "little")

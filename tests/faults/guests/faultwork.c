@@ -294,12 +294,12 @@ static void job_journal(void)
 		mmio_write8(d->base + VIRTIO_MMIO_CONFIG +
 			    offsetof(struct virtio_blk_config, wce), 0);
 	for (n = 1; n <= last; n++) {
-		write_sectors(d, n, 8, 4);
+		write_sectors(d, n, 8, PAGE_SECTORS);
 		flush(d);
 		write_sectors(d, n, 0, 1);
 		flush(d);
 		print("acked %lu\n", n);
-		write_sectors(d, n, 16 + n % 8 * 4, 4);
+		write_sectors(d, n, 16 + n % 8 * PAGE_SECTORS, PAGE_SECTORS);
 		flush(d);
 	}
 	leave(RIGHT);

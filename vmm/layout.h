@@ -40,7 +40,8 @@
 #define LAYOUT_GSI_SERIAL	4u
 #define LAYOUT_NR_IOAPIC_PINS	24u
 #define LAYOUT_GSI_MSI_FIRST	24u
-#define LAYOUT_GSI_MSI_LAST	4095u
+/* KVM takes 4096 routes, and 40 are those of the pins of IOAPIC and PICs. */
+#define LAYOUT_GSI_MSI_LAST	4079u
 /* Lines of virtio devices, in this order, then again from the start. */
 #define LAYOUT_LINE_GSIS	{ 5, 6, 7, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23 }
 

@@ -33,8 +33,11 @@
 #define NR_MSI_GSIS	(LAYOUT_GSI_MSI_LAST - LAYOUT_GSI_MSI_FIRST + 1)
 #define NR_PIC_PINS	16u
 #define NR_FIXED	(LAYOUT_NR_IOAPIC_PINS + NR_PIC_PINS)
+#define MAX_ROUTES	4096u		/* KVM's, checked by KVM_SET_GSI_ROUTING */
 #define NO_GSI		0u		/* GSI 0 is a pin, never an MSI's */
 #define NO_ENTRY	UINT32_MAX
+
+_Static_assert(NR_FIXED + NR_MSI_GSIS <= MAX_ROUTES, "the last devices would be refused");
 
 /* Rounds: a burst for the boot of a large machine, then a steady rate. */
 #define ROUND_BURST	64u

@@ -68,7 +68,7 @@ static int take_table(struct fake_kvm *f, const struct candidate *c)
 	f->nr_violations += c->nr_pins != LAYOUT_NR_IOAPIC_PINS + NR_PIC_PINS;
 	if (f->routing_result)
 		return f->routing_result;
-	if (c->poisoned)
+	if (c->poisoned || c->nr_pins + c->nr_msis > FAKE_KVM_MAX_ROUTES)
 		return -EINVAL;
 	for (unsigned int gsi = LAYOUT_GSI_MSI_FIRST; gsi < FAKE_KVM_NR_GSIS; gsi++)
 		f->nr_violations += f->bound_fd[gsi] >= 0 && !c->routed[gsi];

@@ -20,6 +20,7 @@
 #include "layout.h"
 
 #define FAKE_KVM_NR_GSIS (LAYOUT_GSI_MSI_LAST + 1)
+#define FAKE_KVM_MAX_ROUTES 4096u	/* KVM's own bound, pins included */
 #define FAKE_KVM_POISON 0x40bau	/* a table with this data is refused, sound as it looks */
 
 struct fake_kvm {

@@ -123,6 +123,8 @@ GUESTS = CONFORMANCE + POWER + [
             stats={"routing.gsis_in_use": 0}),
     Guest("many", disks=("queues=1",) * 126 + ("queues=1,irq=shared", "queues=1,irq=single"),
           seconds=60, append="devices=128", stats={"routing.gsis_in_use": 254}),
+    Guest("many-vectors", "many", disks=("queues=64,aio=threads",) * 63, seconds=120,
+          append="exhaust=4056", check="no_interrupt_number_is_left"),
     hostile("storm", cpus=2, seconds=40),
     # Rounds are limited to a burst of 64 and 200 a second, for all that the machine does.
     hostile("storm-programming", "storm", cpus=2, check="m5_programming_without_end", stats={

@@ -63,8 +63,8 @@ def table(rows):
 
 HEAD = "Value (median), its ratio to mimsy-msi's, number of runs, least .. greatest."
 EMULATED = """
-Counts are exact. Times are emulated: those of a machine that a program imitates, and of use only as
-ratios within this table."""
+Counts are exact. Times are emulated: a second is one for which the emulator was running or the
+emulated machine was idle. They are of use only as ratios within this table."""
 
 
 def head(emulated):

@@ -12,6 +12,7 @@ HISTS = ("kvm/kvm_exit=common_pid,exit_reason", "kvm/kvm_userspace_exit=common_p
          "raw_syscalls/sys_enter=common_pid,id", "sched/sched_wakeup=pid",
          "workqueue/workqueue_execute_start=function.sym", "syscalls/sys_enter_ioctl=common_pid,cmd")
 CONSOLE_PORTS = range(0x3f8, 0x400)
+MOMENT = re.compile(r"(?:t \d+ )?(started|go|@up|@done|stopped)\b")
 HIST_LINE = re.compile(r"^(\S+) \{ (.*?) *\} hitcount: +(\d+)")
 
 
@@ -90,16 +91,36 @@ class Delta:
 
 
 class Session:
-    """Starts the meter, not yet the monitor; use as a context manager."""
+    """Starts the meter, not yet the monitor; use as a context manager. clock: the seconds that
+    an emulated machine has been computing, or nothing."""
 
-    def __init__(self, bed, argv, hists=HISTS):
+    def __init__(self, bed, argv, hists=HISTS, clock=None):
         meter = [bed.put(artifacts.meter())]
         for spec in hists:
             meter += ["--hist", spec]
         self.lines = []
         self.seen = 0
         self.began = 0
-        self.process = bed.start([*meter, "--", *argv], on_line=self.lines.append)
+        self.lived = 0.0
+        self.clock = clock
+        self.idle = 0.0         # s that the machine under the monitor has been idle
+        self.moments = {}       # moment -> s
+        self.process = bed.start([*meter, "--", *argv], on_line=self.take)
+
+    def take(self, line):
+        if line.startswith("idle "):
+            self.idle = float(line.split()[1])
+            return
+        m = self.clock and MOMENT.match(line)
+        if m:
+            self.moments[m[1]] = self.clock() + self.idle
+        self.lines.append(line)
+
+    def seconds(self, first, last, measured):
+        """Between two moments: measured, or on the clock given what was computed and waited."""
+        if not self.clock:
+            return measured
+        return self.moments[last] - self.moments[first]
 
     def __enter__(self):
         return self
@@ -147,11 +168,13 @@ class Session:
         return self.until(lambda text: text == "ok", seconds, line)
 
     def boot(self, seconds=180):
-        """Starts the monitor; (s until the guest's first process, s by the guest's own clock)."""
+        """Starts the monitor; seconds until the guest's first process: on the clock, on the
+        machine's own clock, on the guest's own from where that begins."""
         lines = self.command("start")
         self.began = next(int(line.split()[1]) for line in lines if line.startswith("started"))
         ns, text = self.console("@up", seconds, "boot")
-        return (ns - self.began) / 1e9, int(text.split()[0]) / 1e9
+        wall = (ns - self.began) / 1e9
+        return self.seconds("started", "@up", wall), wall, int(text.split()[0]) / 1e9
 
     def snapshots(self, lines):
         """Every snapshot in the lines, by its tag."""
@@ -191,12 +214,16 @@ class Session:
         snaps = self.snapshots(lines)
         if len(snaps) < 2:
             raise RunError(f"{work}: no counters; {self.last_words()}")
-        return Delta(snaps["before"], snaps["after"]), guest_report(lines)
+        delta, report = Delta(snaps["before"], snaps["after"]), guest_report(lines)
+        if "ns" in report["res"]:
+            report["res"]["s"] = self.seconds("go", "@done", report["res"]["ns"] / 1e9)
+        return delta, report
 
     def stop(self):
         for line in self.command("stop"):
             if line.startswith("stopped"):
-                return int(line.split()[1])
+                self.lived = (int(line.split()[1]) - self.began) / 1e9
+                return
         raise RunError("the monitor is not stopped")
 
     def end(self):

@@ -101,8 +101,9 @@ static void start(void)
 		complain("pipe");
 		return;
 	}
-	fflush(stdout);
+	idle_print();
 	printf("started %llu\n", (unsigned long long)now_ns());
+	fflush(stdout);
 	m.pid = vfork();
 	if (!m.pid) {
 		dup2(in[0], 0);
@@ -129,6 +130,7 @@ static void stop(int sig)
 	for (unsigned int i = 0; i < t.nr; i++)
 		kill(t.pid[i], i && sig != SIGKILL ? 0 : sig);
 	waitpid(m.pid, &status, 0);
+	idle_print();
 	printf("stopped %llu %d\n", (unsigned long long)now_ns(), status);
 	close(m.to_console);
 	close(m.console.fd);
@@ -145,9 +147,17 @@ static void to_console(const char *text)
 		complain("console");
 }
 
+/* The guest's marks go out at once: whoever reads them may have a clock of its own. */
 static void console_line(char *line)
 {
-	printf("t %llu %s\n", (unsigned long long)now_ns(), line);
+	uint64_t now = now_ns();
+	bool mark = line[0] == '@';
+
+	if (mark)
+		idle_print();
+	printf("t %llu %s\n", (unsigned long long)now, line);
+	if (mark)
+		fflush(stdout);
 	if (!strncmp(line, "@done", 5))
 		m.done = true;
 }
@@ -185,6 +195,9 @@ static void console_gone(void)
 static void phase(void)
 {
 	counters("before");
+	idle_print();
+	printf("go\n");
+	fflush(stdout);
 	m.done = false;
 	to_console("");
 	while (!m.done && m.console.fd >= 0)

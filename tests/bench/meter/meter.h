@@ -15,7 +15,9 @@
  *	stop		kills the monitor; end asks it to stop
  *
  * Prints "t NS line" for the console's lines, "kvm NAME VALUE", "hist EVENT LINE", "task PID TID
- * COMM", "mem KEY BYTES", "trace LINE", and "ok" at the end of each command.
+ * COMM", "mem KEY BYTES", "trace LINE", and "ok" at the end of each command; when a monitor or a
+ * phase begins "started NS" or "go". Before these two and before the guest's marks there is
+ * "idle SECONDS", how long the machine has had nothing to do.
  */
 #ifndef METER_H
 #define METER_H
@@ -50,5 +52,6 @@ void trace_first_entry(void);	/* the first kvm_entry from now on is kept */
 void trace_print_entry(void);
 
 void kvm_print(const struct tree *t);	/* debugfs counters of the tree's VMs */
+void idle_print(void);			/* how long this machine's CPUs had nothing to do */
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define KVM_DIR "/sys/kernel/debug/kvm"
 
@@ -171,4 +172,14 @@ void kvm_print(const struct tree *t)
 	}
 	if (d)
 		closedir(d);
+}
+
+void idle_print(void)
+{
+	char *text = read_file("/proc/stat");
+	unsigned long long idle, wait;
+
+	if (text && sscanf(text, "cpu %*u %*u %*u %llu %llu", &idle, &wait) == 2)
+		printf("idle %.2f\n", (double)(idle + wait) / (double)sysconf(_SC_CLK_TCK));
+	free(text);
 }

@@ -6,6 +6,7 @@
 #define MIN_US		50u
 #define MAX_US		5000u
 #define FIRST_US	100u
+#define ANSWERED_US	50000u
 #define MAX_CREDIT	8u
 #define PENALTY		4u	/* credits; a success earns one */
 #define MIN_GAP		16u
@@ -32,10 +33,10 @@ bool net_hold_is_on(const struct net_hold *h)
 	return h->state == NET_HOLD_UNANSWERED || h->state == NET_HOLD_ANSWERED;
 }
 
-/* After the answer the driver is awake, and the next frame is likely to come first. */
+/* The answer interrupts the driver, which then looks at what was sent too, if not at once. */
 unsigned int net_hold_wait_us(const struct net_hold *h)
 {
-	return h->state == NET_HOLD_ANSWERED ? MAX_US : h->limit_us;
+	return h->state == NET_HOLD_ANSWERED ? ANSWERED_US : h->limit_us;
 }
 
 static void earn(struct net_hold *h)

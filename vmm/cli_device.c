@@ -22,6 +22,7 @@ const char cli_disk_help[] =
 	"cache=writeback|writethrough|unsafe   when a write is stable (writeback)\n"
 	"aio=auto|io_uring|threads   how the host does the I/O (auto)\n"
 	"poll-us=N         look for N microseconds before sleeping (0)\n"
+	"sqpoll=on|off     io_uring with a kernel thread that submits; it takes a CPU (off)\n"
 	"cpus=LIST         host CPUs for the queues' threads, in turn: 0-3:8\n"
 	"serial=S          at most 20 characters\n"
 	"irq=msi|shared|single   instead of --irq\n"
@@ -171,6 +172,11 @@ static int disk_poll_us(void *ctx, char *v)
 	return 0;
 }
 
+static int disk_sqpoll(void *ctx, char *v)
+{
+	return cli_on_off(v, &((struct vm_disk *)ctx)->blk.sqpoll);
+}
+
 static int disk_cpus(void *ctx, char *v)
 {
 	struct vm_disk *d = ctx;
@@ -189,6 +195,7 @@ static const struct cli_key disk_keys[] = {
 	{ "cache", disk_cache },
 	{ "aio", disk_aio },
 	{ "poll-us", disk_poll_us },
+	{ "sqpoll", disk_sqpoll },
 	{ "cpus", disk_cpus },
 	{ "serial", disk_serial },
 	{ "irq", disk_irq },
@@ -341,6 +348,8 @@ int cli_disk(struct vm_config *c, const char *arg)
 		return said("--disk: path= is missing");
 	if (!ret && d->blk.file.path && d->blk.file.fd >= 0)
 		return said("--disk: path= and fd= are two disks");
+	if (!ret && d->blk.sqpoll && d->blk.aio == VIRTIO_BLK_AIO_THREADS)
+		return said("--disk: sqpoll=on is a way of io_uring, not of aio=threads");
 	if (!ret)
 		c->nr_disks++;
 	return ret;

@@ -30,6 +30,8 @@ struct blk_disk {
 	/* Set once: for threads of queues without and with io_uring. NULL: none. */
 	const struct worker_entry *entry, *uring_entry;
 	uint32_t poll_us;		/* set once: longest wait without sleeping */
+	bool sqpoll;			/* set once: the kernel polls for submissions ... */
+	int sqpoll_fd;			/* ... with the thread of this ring; -1: none yet */
 	atomic_bool stable_writes;	/* transport's lock: writes are stable when done */
 };
 

@@ -35,6 +35,7 @@
 #define SPARE_ENTRIES	4u	/* of the ring: the doorbell's poll, the interrupt */
 #define TURN		32u	/* requests taken before the answered ones are shown */
 #define INLINE_IOV	8u
+#define SQPOLL_IDLE_MS	10u	/* then the kernel's thread sleeps, too */
 #define DISK_FILE	0	/* index among the registered files */
 
 /* What a completion is for, if not a slot. */
@@ -75,7 +76,7 @@ static const uint64_t one = 1;
  */
 static struct io_uring_sqe *get_sqe(struct blk_uring *u, bool spare)
 {
-	if (*u->ring.sq.khead == u->ring.sq.sqe_tail)
+	if (!io_uring_sq_ready(&u->ring))
 		u->nr_spare = 0;
 	if (spare && u->nr_spare == SPARE_ENTRIES - 1)
 		return NULL;
@@ -317,7 +318,8 @@ static void handle_completions(struct blk_uring *u)
 
 /*
  * Looks at both rings for a while before doorbells are turned on. The
- * completions of what is in flight take a system call to be seen.
+ * completions of what is in flight take a system call to be seen, unless the
+ * kernel has a thread for this ring.
  */
 static void poll_rings(struct blk_uring *u)
 {
@@ -328,7 +330,9 @@ static void poll_rings(struct blk_uring *u)
 	while (!u->look && !io_uring_cq_ready(&u->ring) && !worker_stopping(u->q->worker) &&
 	       blk_queue_now_ns() < deadline) {
 		u->look = take_one(u);
-		if (nr_inflight(u))
+		if (u->q->disk->sqpoll)
+			io_uring_submit(&u->ring);
+		else if (nr_inflight(u))
 			io_uring_submit_and_get_events(&u->ring);
 	}
 	u->drained = true;
@@ -425,16 +429,43 @@ static int restrict_ring(struct io_uring *ring)
 	return ring_register(ring, IORING_REGISTER_RESTRICTIONS, r, ARRAY_SIZE(r));
 }
 
+static int make_ring(struct blk_uring *u, struct io_uring_params *p)
+{
+	unsigned int entries = u->nr_slots + SPARE_ENTRIES;
+	int ret;
+
+	*p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED |
+						IORING_SETUP_COOP_TASKRUN };
+	ret = io_uring_queue_init_params(entries, &u->ring, p);
+	if (ret != -EINVAL)
+		return ret;
+	*p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED };	/* before 5.19 */
+	return io_uring_queue_init_params(entries, &u->ring, p);
+}
+
+/* A thread of the kernel looks for submissions: one for all queues of the disk. */
+static int make_polled_ring(struct blk_uring *u, struct io_uring_params *p)
+{
+	struct blk_disk *disk = u->q->disk;
+	int ret;
+
+	*p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SQPOLL,
+				       .sq_thread_idle = SQPOLL_IDLE_MS };
+	if (disk->sqpoll_fd >= 0) {
+		p->flags |= IORING_SETUP_ATTACH_WQ;
+		p->wq_fd = (uint32_t)disk->sqpoll_fd;
+	}
+	ret = io_uring_queue_init_params(u->nr_slots + SPARE_ENTRIES, &u->ring, p);
+	if (!ret && disk->sqpoll_fd < 0)
+		disk->sqpoll_fd = u->ring.ring_fd;
+	return ret;
+}
+
 static int setup_ring(struct blk_uring *u)
 {
-	struct io_uring_params p = { .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN };
-	unsigned int entries = u->nr_slots + SPARE_ENTRIES;
-	int ret = io_uring_queue_init_params(entries, &u->ring, &p);
+	struct io_uring_params p;
+	int ret = u->q->disk->sqpoll ? make_polled_ring(u, &p) : make_ring(u, &p);
 
-	if (ret == -EINVAL) {		/* before Linux 5.19 */
-		p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED };
-		ret = io_uring_queue_init_params(entries, &u->ring, &p);
-	}
 	if (ret)
 		return ret;
 	u->ring_made = true;

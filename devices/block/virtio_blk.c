@@ -192,6 +192,9 @@ static int create_queues(struct virtio_blk *b, const struct virtio_blk_cfg *cfg)
 		if (!ret && cfg->nr_cpus)
 			ret = blk_queue_pin(b->queue[i], cfg->cpus[i % cfg->nr_cpus]);
 	}
+	if (!ret && cfg->sqpoll && !uring)
+		return log_fail(-ENOTSUP, "%s: sqpoll=on: this host has no such io_uring for us",
+				b->dev.errors.name);
 	if (wanted && !uring && cfg->aio == VIRTIO_BLK_AIO_IO_URING)
 		log_warn("%s: no io_uring (Linux 5.17 or later, permitted) on this host; "
 			 "requests are done one by one", b->dev.errors.name);
@@ -217,6 +220,8 @@ static void init_disk(struct virtio_blk *b, const struct virtio_blk_cfg *cfg,
 	memcpy(b->disk.serial, cfg->serial, MIN(strlen(cfg->serial), sizeof(b->disk.serial)));
 	b->disk.ignore_flush = cfg->cache == VIRTIO_BLK_UNSAFE;
 	b->disk.poll_us = cfg->poll_us;
+	b->disk.sqpoll = cfg->sqpoll;
+	b->disk.sqpoll_fd = -1;
 	b->disk.entry = cfg->entry;
 	b->disk.uring_entry = cfg->uring_entry;
 }

@@ -30,7 +30,7 @@ struct disk {
 	int image;
 };
 
-static bool use_direct;
+static bool use_direct, use_sqpoll;
 static enum virtio_blk_cache cache;
 
 static int temporary_file(void)
@@ -59,6 +59,7 @@ static bool disk_open(struct disk *d, enum virtio_blk_aio aio)
 	cfg.file.path = path;
 	cfg.file.direct = use_direct;
 	cfg.aio = aio;
+	cfg.sqpoll = use_sqpoll && aio != VIRTIO_BLK_AIO_THREADS;
 	cfg.cache = cache;
 	cfg.queue_size = RING;
 	if (blk_file_open(&be, &cfg.file, "blk0"))
@@ -182,6 +183,14 @@ START_TEST(random_direct_traffic_leaves_the_same_image_as_the_plain_engine)
 }
 END_TEST
 
+START_TEST(a_kernel_thread_that_submits_leaves_the_same_image)
+{
+	use_sqpoll = true;
+	use_direct = true;
+	compare_engines();
+}
+END_TEST
+
 START_TEST(random_writethrough_traffic_leaves_the_same_image_as_the_plain_engine)
 {
 	cache = VIRTIO_BLK_WRITETHROUGH;
@@ -193,7 +202,8 @@ START_TEST(a_full_ring_of_requests_is_answered)
 {
 	struct disk d;
 
-	use_direct = _i;
+	use_direct = _i & 1;
+	use_sqpoll = _i & 2;
 	if (!disk_open(&d, VIRTIO_BLK_AIO_IO_URING))
 		return;
 	for (int round = 0; round < 5; round++) {
@@ -351,8 +361,9 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, random_traffic_leaves_the_same_image_as_the_plain_engine);
 	tcase_add_test(tc, random_direct_traffic_leaves_the_same_image_as_the_plain_engine);
+	tcase_add_test(tc, a_kernel_thread_that_submits_leaves_the_same_image);
 	tcase_add_test(tc, random_writethrough_traffic_leaves_the_same_image_as_the_plain_engine);
-	tcase_add_loop_test(tc, a_full_ring_of_requests_is_answered, 0, 2);
+	tcase_add_loop_test(tc, a_full_ring_of_requests_is_answered, 0, 4);
 	tcase_add_loop_test(tc, no_byte_lands_after_stop, 0, 2);
 	tcase_add_test(tc, reading_a_truncated_image_is_an_error);
 	tcase_add_test(tc, every_request_is_answered_with_one_interrupt_at_depth_one);

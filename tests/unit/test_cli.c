@@ -132,6 +132,8 @@ static const struct {
 	{ "--disk", "path=a,readonly=on", FIELD(disk[0].blk.file.readonly), true },
 	{ "--disk", "path=a,direct=on", FIELD(disk[0].blk.file.direct), true },
 	{ "--disk", "path=a,poll-us=50", FIELD(disk[0].blk.poll_us), 50 },
+	{ "--disk", "path=a,sqpoll=on", FIELD(disk[0].blk.sqpoll), 1 },
+	{ "--disk", "path=a,sqpoll=on,sqpoll=off,aio=threads", FIELD(disk[0].blk.sqpoll), 0 },
 	{ "--disk", "fd=5", FIELD(disk[0].blk.file.fd), 5 },
 	{ "--disk", "path=a,cache=writeback", FIELD(disk[0].blk.cache), 0 },
 	{ "--disk", "path=a,cache=writethrough", FIELD(disk[0].blk.cache), 1 },
@@ -245,6 +247,7 @@ static const struct {
 	{ "--disk", "path=a,queue-size=65540" }, { "--disk", "path=a,readonly" },
 	{ "--disk", "path=a,readonly=1" }, { "--disk", "path=a,direct=" },
 	{ "--disk", "path=a,cache=none" }, { "--disk", "path=a,aio=native" },
+	{ "--disk", "path=a,sqpoll=on,aio=threads" }, { "--disk", "path=a,sqpoll=1" },
 	{ "--disk", "path=a,poll-us=1000001" }, { "--disk", "path=a,irq=line" },
 	{ "--disk", "path=a,serial=123456789012345678901" }, { "--disk", "path=a,,queues=2,x" },
 	{ "--disk", "path=a," }, { "--disk", ",path=a" }, { "--disk", "fd=-1" },
@@ -354,7 +357,7 @@ START_TEST(help_names_every_key_of_a_device)
 {
 	static const char *const key[] = {
 		"path=", "fd=", "queues=", "queue-size=", "readonly=", "direct=", "cache=",
-		"aio=", "poll-us=", "serial=", "irq=", "tap=", "mac=", "mtu=",
+		"aio=", "poll-us=", "sqpoll=", "serial=", "irq=", "tap=", "mac=", "mtu=",
 	};
 	const char *argv[] = { "mimsy", "run", "-h", NULL };
 

@@ -97,6 +97,20 @@ static int handle_offloads(const struct net_ctrl *c, uint8_t cmd, const uint8_t 
 	return c->ops->set_offloads(c->ctx, bits);
 }
 
+/* Both directions have the same two numbers. */
+static int handle_coalescing(const struct net_ctrl *c, uint8_t cmd, const uint8_t *data,
+			     uint32_t len)
+{
+	struct virtio_net_ctrl_coal_rx v;
+
+	if (!has(c, VIRTIO_NET_F_NOTF_COAL) || len != sizeof(v) ||
+	    cmd > VIRTIO_NET_CTRL_NOTF_COAL_RX_SET)
+		return -EINVAL;
+	memcpy(&v, data, sizeof(v));
+	return c->ops->set_coalescing(c->ctx, cmd == VIRTIO_NET_CTRL_NOTF_COAL_TX_SET,
+				      le32toh(v.rx_max_packets), le32toh(v.rx_usecs));
+}
+
 static int dispatch(const struct net_ctrl *c, const uint8_t *cmd, uint32_t len)
 {
 	switch (cmd[0]) {
@@ -108,6 +122,8 @@ static int dispatch(const struct net_ctrl *c, const uint8_t *cmd, uint32_t len)
 		return handle_mq(c, cmd[1], cmd + 2, len - 2);
 	case VIRTIO_NET_CTRL_GUEST_OFFLOADS:
 		return handle_offloads(c, cmd[1], cmd + 2, len - 2);
+	case VIRTIO_NET_CTRL_NOTF_COAL:
+		return handle_coalescing(c, cmd[1], cmd + 2, len - 2);
 	default:
 		return -EINVAL;
 	}

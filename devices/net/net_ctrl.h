@@ -3,6 +3,7 @@
 #ifndef MIMSY_NET_CTRL_H
 #define MIMSY_NET_CTRL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NET_CTRL_MAX_LEN 2048u	/* of a command: header and two tables of 128 addresses fit */
@@ -12,6 +13,8 @@ struct net_ctrl_ops {	/* 0 or -errno */
 	int (*set_mac)(void *ctx, const uint8_t mac[6]);
 	/* guest_features: the VIRTIO_NET_F_GUEST_* bits that are to be on */
 	int (*set_offloads)(void *ctx, uint64_t guest_features);
+	/* interrupts of one direction may wait for more packets, or for so long */
+	int (*set_coalescing)(void *ctx, bool tx, uint32_t packets, uint32_t usecs);
 };
 
 struct net_ctrl {

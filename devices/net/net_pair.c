@@ -131,8 +131,9 @@ static void publish_sent(struct net_pair *p, unsigned int nr)
 	struct net_queue *q = tx_queue(p);
 	bool event_idx = q->features >> VIRTIO_RING_F_EVENT_IDX & 1;
 
-	if (nr != 1 || !event_idx || !virtq_publish_open(q->vq) || !net_hold_begin(&p->hold))
-		net_queue_publish(q);
+	if (atomic_load(&q->coal.setting) || nr != 1 || !event_idx ||
+	    !virtq_publish_open(q->vq) || !net_hold_begin(&p->hold))
+		net_queue_publish_soon(q, nr);
 }
 
 static bool run_tx(struct net_pair *p)
@@ -253,16 +254,43 @@ static void count_kicks(struct net_pair *p, unsigned int events)
 		counter_add(&p->ctrl.stats.kicks, 1);
 }
 
-/* Until something comes, or the interrupt that waits has waited long enough. */
-static int wait_held(struct net_pair *p, struct epoll_event *e)
+/* How long an interrupt that the driver lets wait has left; UINT64_MAX: there is none. */
+static uint64_t coalesced_ns(struct net_pair *p)
 {
-	struct timespec limit = { .tv_nsec = 1000l * net_hold_wait_us(&p->hold) };
+	uint64_t rx = rx_queue(p)->coal.due_ns, tx = tx_queue(p)->coal.due_ns;
+	uint64_t due = rx && tx ? MIN(rx, tx) : rx | tx, now;
+
+	if (!due)
+		return UINT64_MAX;
+	now = net_queue_now_ns();
+	return due > now ? due - now : 0;
+}
+
+static void publish_due(struct net_pair *p, uint64_t now)
+{
+	if (rx_queue(p)->coal.due_ns && rx_queue(p)->coal.due_ns <= now)
+		net_queue_publish(rx_queue(p));
+	if (tx_queue(p)->coal.due_ns && tx_queue(p)->coal.due_ns <= now)
+		net_queue_publish(tx_queue(p));
+}
+
+/* Until something comes, or an interrupt that waits has waited long enough. */
+static int wait_limited(struct net_pair *p, struct epoll_event *e, uint64_t ns)
+{
+	uint64_t held = net_hold_is_on(&p->hold) ? 1000ull * net_hold_wait_us(&p->hold)
+						 : UINT64_MAX;
+	uint64_t least = MIN(ns, held);
+	struct timespec limit = { .tv_sec = (time_t)(least / 1000000000u),
+				  .tv_nsec = (long)(least % 1000000000u) };
 	int n = epoll_pwait2(p->epoll_fd, e, NR_EVENTS, &limit, NULL);
+	bool failed = n < 0 && errno != EINTR;
 
 	if (n < 0 && errno == ENOSYS)
 		net_hold_forbid(&p->hold);	/* before Linux 5.11 */
-	if (!n || (n < 0 && errno != EINTR))
+	if (failed || (!n && held <= ns))
 		end_hold(p, true);
+	if (failed)
+		publish_due(p, UINT64_MAX);
 	return n;
 }
 
@@ -270,14 +298,17 @@ static unsigned int wait_events(struct net_pair *p, bool block)
 {
 	struct epoll_event e[NR_EVENTS];
 	unsigned int events = 0;
+	uint64_t ns = coalesced_ns(p);
 	int n;
 
 	do
-		if (block && net_hold_is_on(&p->hold))
-			n = wait_held(p, e);
+		if (block && (ns != UINT64_MAX || net_hold_is_on(&p->hold)))
+			n = wait_limited(p, e, ns);
 		else
 			n = epoll_wait(p->epoll_fd, e, NR_EVENTS, block ? -1 : 0);
 	while (n < 0 && errno == EINTR);
+	if (ns != UINT64_MAX)
+		publish_due(p, net_queue_now_ns());
 	for (int i = 0; i < n; i++)
 		events |= e[i].data.u32;
 	count_kicks(p, events);
@@ -289,6 +320,8 @@ static void send_rest(struct net_pair *p)
 {
 	unsigned int nr;
 
+	if (rx_queue(p)->coal.due_ns)
+		net_queue_publish(rx_queue(p));
 	if (!tx_queue(p)->vq)
 		return;
 	net_tx_run(p->tx, virtq_size(tx_queue(p)->vq), &nr);
@@ -390,6 +423,9 @@ static int take_queue(struct net_pair *p, struct net_queue *q, enum net_pair_que
 	static const enum event kick[] = { EVENT_RX_KICK, EVENT_TX_KICK, EVENT_CTRL_KICK };
 
 	q->broken = false;
+	net_queue_coalesce(q, 0, 0);
+	q->coal.nr = 0;
+	q->coal.due_ns = 0;
 	q->features = s->features;
 	q->transport = s->transport;
 	if (!from || !from->vq)
@@ -484,6 +520,12 @@ void net_pair_set_active(struct net_pair *p, bool active)
 		net_vhost_run(p->vhost, active);
 	else if (fd >= 0)
 		eventfd_write(fd, 1);
+}
+
+void net_pair_coalesce(struct net_pair *p, enum net_pair_queue which, uint32_t packets,
+		       uint32_t usecs)
+{
+	net_queue_coalesce(which == NET_PAIR_RX ? rx_queue(p) : tx_queue(p), packets, usecs);
 }
 
 void net_pair_irq_changed(struct net_pair *p)

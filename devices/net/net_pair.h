@@ -65,6 +65,10 @@ void net_pair_irq_changed(struct net_pair *p);
 
 enum net_pair_queue { NET_PAIR_RX, NET_PAIR_TX, NET_PAIR_CTRL };
 
+/* Any thread, while started: how the driver wants interrupts of rx or tx coalesced. */
+void net_pair_coalesce(struct net_pair *p, enum net_pair_queue which, uint32_t packets,
+		       uint32_t usecs);
+
 /* Any thread. */
 void net_pair_stats(const struct net_pair *p, enum net_pair_queue which,
 		    void (*emit)(void *ctx, const char *key, uint64_t value), void *ctx);

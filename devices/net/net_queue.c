@@ -2,6 +2,7 @@
 #include "net_queue.h"
 
 #include <errno.h>
+#include <time.h>
 
 void net_queue_break(struct net_queue *q, const char *why)
 {
@@ -21,9 +22,36 @@ bool net_queue_pop(struct net_queue *q, struct virtq_chain *c, struct iovec *iov
 
 bool net_queue_publish(struct net_queue *q)
 {
+	q->coal.nr = 0;
+	q->coal.due_ns = 0;
 	if (!virtq_publish(q->vq))
 		return false;
 	counter_add(&q->stats.interrupts, 1);
 	virtio_irq_raise(q->irq);
 	return true;
+}
+
+uint64_t net_queue_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void net_queue_coalesce(struct net_queue *q, uint32_t packets, uint32_t usecs)
+{
+	atomic_store(&q->coal.setting, (uint64_t)usecs << 32 | packets);
+}
+
+void net_queue_publish_soon(struct net_queue *q, uint32_t nr)
+{
+	uint64_t setting = atomic_load(&q->coal.setting);
+	uint32_t packets = (uint32_t)setting, usecs = (uint32_t)(setting >> 32);
+
+	q->coal.nr += nr;
+	if (!usecs || (packets && q->coal.nr >= packets) || !virtq_publish_open(q->vq))
+		net_queue_publish(q);
+	else if (!q->coal.due_ns)
+		q->coal.due_ns = net_queue_now_ns() + usecs * 1000ull;
 }

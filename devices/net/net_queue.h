@@ -3,11 +3,22 @@
 #ifndef MIMSY_NET_QUEUE_H
 #define MIMSY_NET_QUEUE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "counter.h"
 #include "virtio_dev.h"
+
+/*
+ * Coalescing as the driver set it: its interrupt may wait for more packets, or
+ * for so long after the first.
+ */
+struct net_coal {
+	atomic_uint_fast64_t setting;		/* any thread: usecs << 32 | packets */
+	uint32_t nr;				/* worker: packets that wait */
+	uint64_t due_ns;			/* worker: until then; 0: none waits */
+};
 
 struct net_queue {
 	struct virtq *vq;			/* start to stop; NULL: not there */
@@ -17,6 +28,7 @@ struct net_queue {
 	int fd;					/* set once: the backend's */
 	uint64_t features;			/* start to stop */
 	bool broken;				/* worker: the driver broke the ring */
+	struct net_coal coal;
 	struct {				/* worker */
 		struct counter frames, bytes, dropped, kicks, interrupts;
 	} stats;
@@ -37,5 +49,13 @@ void net_queue_break(struct net_queue *q, const char *why);
 
 /* Shows the driver what was used, with an interrupt if it wants one. Returns whether it did. */
 bool net_queue_publish(struct net_queue *q);
+
+/* The same for nr packets, unless the driver wants to hear of more at once. */
+void net_queue_publish_soon(struct net_queue *q, uint32_t nr);
+
+/* Forgets what the driver set; or sets it: usecs 0: every packet counts, packets 0: any number. */
+void net_queue_coalesce(struct net_queue *q, uint32_t packets, uint32_t usecs);
+
+uint64_t net_queue_now_ns(void);
 
 #endif

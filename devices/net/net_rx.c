@@ -323,6 +323,6 @@ enum net_more net_rx_run(struct net_rx *rx, unsigned int budget)
 		rx->probes_left = PROBES;
 	else if (n && rx->probes_left)
 		rx->probes_left--;
-	net_queue_publish(&rx->q);
+	net_queue_publish_soon(&rx->q, n);
 	return rx->q.broken ? NET_IDLE : more;
 }

@@ -126,10 +126,20 @@ static int set_mac(void *ctx, const uint8_t mac[6])
 	return 0;
 }
 
+static int set_coalescing(void *ctx, bool tx, uint32_t packets, uint32_t usecs)
+{
+	struct virtio_net *n = ctx;
+
+	for (unsigned int i = 0; i < n->nr_started; i++)
+		net_pair_coalesce(n->pair[i], tx ? NET_PAIR_TX : NET_PAIR_RX, packets, usecs);
+	return 0;
+}
+
 static uint8_t virtio_net_control(void *ctx, const uint8_t *cmd, uint32_t len)
 {
 	static const struct net_ctrl_ops ops = {
 		.set_pairs = set_pairs, .set_mac = set_mac, .set_offloads = set_offloads,
+		.set_coalescing = set_coalescing,
 	};
 	struct virtio_net *n = ctx;
 	struct net_ctrl c = { .ops = &ops, .ctx = n, .features = n->features,
@@ -397,6 +407,8 @@ int virtio_net_create(struct virtio_dev **out, const struct virtio_net_cfg *cfg,
 	ret = init(n, cfg, name);
 	if (!ret)
 		ret = create_pairs(n, cfg);
+	if (!n->has_vhost)	/* there the kernel interrupts as it likes */
+		n->dev.features |= BIT(VIRTIO_NET_F_NOTF_COAL);
 	if (ret) {
 		virtio_net_free(&n->dev);
 		return ret;

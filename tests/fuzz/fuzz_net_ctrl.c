@@ -55,6 +55,16 @@ static int set_offloads(void *ctx, uint64_t bits)
 	return m->result;
 }
 
+static int set_coalescing(void *ctx, bool tx, uint32_t packets, uint32_t usecs)
+{
+	struct model *m = ctx;
+
+	(void)tx, (void)packets, (void)usecs;
+	FUZZ_CHECK(has(m, VIRTIO_NET_F_NOTF_COAL));
+	m->nr_calls++;
+	return m->result;
+}
+
 /* Two tables of addresses, counted apart from the device. */
 static bool is_mac_table(const uint8_t *p, uint64_t len)
 {
@@ -76,6 +86,7 @@ static const struct net_ctrl_ops ops = {
 	.set_pairs = set_pairs,
 	.set_mac = set_mac,
 	.set_offloads = set_offloads,
+	.set_coalescing = set_coalescing,
 };
 
 void fuzz_setup(void)

@@ -32,8 +32,23 @@ static int set_offloads(void *ctx, uint64_t guest_features)
 	return result;
 }
 
+static struct {
+	bool tx;
+	uint32_t packets, usecs;
+} coalesced;
+
+static int set_coalescing(void *ctx, bool tx, uint32_t packets, uint32_t usecs)
+{
+	(void)ctx;
+	coalesced.tx = tx;
+	coalesced.packets = packets;
+	coalesced.usecs = usecs;
+	return result;
+}
+
 static const struct net_ctrl_ops ops = {
 	.set_pairs = set_pairs, .set_mac = set_mac, .set_offloads = set_offloads,
+	.set_coalescing = set_coalescing,
 };
 
 static struct net_ctrl ctrl = {
@@ -41,7 +56,7 @@ static struct net_ctrl ctrl = {
 	.max_pairs = 4,
 	.features = BIT(VIRTIO_NET_F_CTRL_RX) | BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
 		    BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) |
-		    BIT(VIRTIO_NET_F_GUEST_CSUM),
+		    BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_NOTF_COAL),
 };
 
 static const struct {
@@ -76,6 +91,11 @@ static const struct {
 	{ 5, 0, 8, { 1 }, VIRTIO_NET_ERR },
 	{ 5, 0, 7, { 0 }, VIRTIO_NET_ERR },
 	{ 5, 1, 8, { 0 }, VIRTIO_NET_ERR },
+	{ 6, 0, 8, { 1 }, VIRTIO_NET_OK },
+	{ 6, 1, 8, { 1 }, VIRTIO_NET_OK },
+	{ 6, 2, 8, { 1 }, VIRTIO_NET_ERR },
+	{ 6, 1, 7, { 1 }, VIRTIO_NET_ERR },
+	{ 6, 1, 9, { 1 }, VIRTIO_NET_ERR },
 	{ 255, 255, 20, { 0 }, VIRTIO_NET_ERR },
 };
 
@@ -86,6 +106,17 @@ START_TEST(control_commands_are_checked)
 
 	memcpy(cmd + 2, commands[_i].data, sizeof(commands[_i].data));
 	ck_assert_uint_eq(net_ctrl_handle(&ctrl, cmd, 2 + commands[_i].len), commands[_i].expect);
+}
+END_TEST
+
+START_TEST(coalescing_has_packets_first_then_microseconds)
+{
+	uint8_t cmd[] = { VIRTIO_NET_CTRL_NOTF_COAL, (uint8_t)_i, 1, 2, 3, 4, 5, 6, 7, 8 };
+
+	ck_assert_uint_eq(net_ctrl_handle(&ctrl, cmd, sizeof(cmd)), VIRTIO_NET_OK);
+	ck_assert_int_eq(coalesced.tx, _i == VIRTIO_NET_CTRL_NOTF_COAL_TX_SET);
+	ck_assert_uint_eq(coalesced.packets, 0x04030201);
+	ck_assert_uint_eq(coalesced.usecs, 0x08070605);
 }
 END_TEST
 
@@ -125,6 +156,7 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_loop_test(tc, control_commands_are_checked, 0, ARRAY_SIZE(commands));
+	tcase_add_loop_test(tc, coalescing_has_packets_first_then_microseconds, 0, 2);
 	tcase_add_loop_test(tc, a_command_whose_feature_was_not_negotiated_is_refused, 0,
 			    ARRAY_SIZE(commands));
 	tcase_add_test(tc, a_command_that_the_host_cannot_carry_out_is_an_error);

@@ -67,6 +67,66 @@ static uint8_t control(unsigned int q, uint8_t class, uint8_t cmd, const void *d
 	return p[2 + len];
 }
 
+static void coalesce(uint8_t direction, uint32_t packets, uint32_t usecs)
+{
+	const uint32_t setting[] = { packets, usecs };
+
+	ck_assert_uint_eq(control(2, VIRTIO_NET_CTRL_NOTF_COAL, direction, setting, 8),
+			  VIRTIO_NET_OK);
+}
+
+/* A frame in one direction, until the driver could see it. */
+static void move_frame(unsigned int q)
+{
+	const struct virtio_net_hdr_v1 plain = { 0 };
+	gpa_t gpa = q == NET_RX ? net_add_rx(f, NET_RX, 2048) : 0;
+	uint16_t head = q == NET_TX ? net_add_tx(f, NET_TX, &plain, FRAME, 9) : 0;
+
+	fake_kick(f->ft, q);
+	if (q == NET_RX) {
+		net_host_sends(f, 0, FRAME, 9);
+		net_expect_rx(f, NET_RX, gpa, FRAME, 9);
+	} else {
+		net_expect_completed(f, NET_TX, head);
+		net_expect_sent(f, 0, FRAME, 9);
+	}
+}
+
+START_TEST(an_interrupt_waits_for_as_many_packets_as_the_driver_set)
+{
+	const unsigned int q = _i ? NET_TX : NET_RX;
+
+	coalesce(_i ? VIRTIO_NET_CTRL_NOTF_COAL_TX_SET : VIRTIO_NET_CTRL_NOTF_COAL_RX_SET, 4,
+		 60000000);
+	for (int i = 0; i < 3; i++)
+		move_frame(q);
+	ck_assert(!fake_wait_irq(f->ft, q, 50));
+	move_frame(q);
+	ck_assert(fake_wait_irq(f->ft, q, 5000));
+}
+END_TEST
+
+START_TEST(an_interrupt_waits_no_longer_than_the_driver_set)
+{
+	const unsigned int q = _i ? NET_TX : NET_RX;
+
+	coalesce(_i ? VIRTIO_NET_CTRL_NOTF_COAL_TX_SET : VIRTIO_NET_CTRL_NOTF_COAL_RX_SET, 1000,
+		 20000);
+	move_frame(q);
+	ck_assert(fake_wait_irq(f->ft, q, 5000));
+}
+END_TEST
+
+START_TEST(a_reset_ends_coalescing)
+{
+	coalesce(VIRTIO_NET_CTRL_NOTF_COAL_RX_SET, 1000, 60000000);
+	fake_stop(f->ft);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
+	move_frame(NET_RX);
+	ck_assert(fake_wait_irq(f->ft, NET_RX, 5000));
+}
+END_TEST
+
 START_TEST(the_driver_can_turn_on_more_pairs)
 {
 	uint16_t two = 2;
@@ -259,6 +319,9 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, a_number_of_pairs_out_of_range_is_refused, 0,
 			    ARRAY_SIZE(bad_pairs));
 	tc = tcase(s, "control", setup);
+	tcase_add_loop_test(tc, an_interrupt_waits_for_as_many_packets_as_the_driver_set, 0, 2);
+	tcase_add_loop_test(tc, an_interrupt_waits_no_longer_than_the_driver_set, 0, 2);
+	tcase_add_test(tc, a_reset_ends_coalescing);
 	tcase_add_test(tc, the_driver_can_change_the_mac_until_reset);
 	tcase_add_test(tc, the_driver_can_change_offloads_within_what_it_took);
 	tcase_add_test(tc, a_command_longer_than_any_is_refused);

@@ -26,11 +26,11 @@ class Machine:
     queues: int = 1
 
 
-def mimsy(*options, net=""):
+def mimsy(*options, net="", disk=""):
     def argv(path, m):
-        disk = f"path={m.disk},queues={m.queues},direct=on"
+        image = f"path={m.disk},queues={m.queues},direct=on" + (f",{disk}" if disk else "")
         return [path, "run", "--kernel", m.kernel, "--initrd", m.initrd, "--cpus", str(m.cpus),
-                "--memory", f"{m.memory}M", "--disk", disk, "--net",
+                "--memory", f"{m.memory}M", "--disk", image, "--net",
                 f"tap={m.tap},mac={MAC}" + (f",{net}" if net else ""), "--no-default-cmdline",
                 "--cmdline", BASE_CMDLINE + " pci=off", "--stats", f"{m.scratch}/stats.json",
                 "--log-level", "error", *options]
@@ -130,6 +130,9 @@ CONFIGS = (
     Config("mimsy-single-nodoorbell", "mimsy",
            mimsy("--irq", "single", "--doorbells", "off", net="vhost=off"),
            "the line and the classic register: virtio-mmio as the standard has it", few=False),
+    Config("mimsy-msi-sqpoll", "mimsy",
+           mimsy("--irq", "msi", net="vhost=off", disk="sqpoll=on,poll-us=100"),
+           "the disk submits through a polling thread of the kernel", few=False, needs="sqpoll="),
     Config("mimsy-msi-vhost", "mimsy", mimsy("--irq", "msi", net="vhost=on"),
            "an MSI per queue, vhost-net", needs="vhost="),
     Config("mimsy-single-vhost", "mimsy", mimsy("--irq", "single", net="vhost=on"),

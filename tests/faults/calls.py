@@ -57,6 +57,10 @@ CANNOT = {
     "set_robust_list": "the same",
 }
 
+# A sanitizer makes these for itself and ends the program when one fails.
+SANITIZERS = {"mmap", "munmap", "mprotect", "mremap", "madvise", "sigaltstack", "open", "clone",
+              "getdents", "getdents64", "readlink", "ptrace", "wait4", "lseek", "getrlimit"}
+
 KVM_RUN, KVM_IRQFD, DEASSIGN = 0xae80, 0x4020ae76, 1
 EVENTFD = "anon_inode:[eventfd]"
 

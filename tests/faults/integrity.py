@@ -237,6 +237,7 @@ class Stutter:
     def __init__(self, seed, disk):
         self.random, self.disk = random.Random(seed), disk
         self.count = {"interrupted": 0, "short": 0, "failed": 0}
+        self.healthy = 0        # calls since the last failure: the guest asks four times
 
     def short(self, call):
         vec = [v for v in call.iovec() if v[1]]
@@ -261,12 +262,14 @@ class Stutter:
         if call.fd_name() != self.disk:
             return None
         dice = self.random.random()
+        self.healthy += 1
         if dice < 0.1:
             self.count["interrupted"] += 1
             return trap.Fail(errno.EINTR)
         if dice < 0.4 and call.name != "fdatasync":
             return self.short(call)
-        if dice < 0.43 and call.name != "fdatasync":
+        if dice < 0.43 and call.name != "fdatasync" and self.healthy > 20:
+            self.healthy = 0
             self.count["failed"] += 1
             return trap.Fail(self.random.choice((errno.EIO, errno.ENOSPC, errno.EDQUOT)))
         return None

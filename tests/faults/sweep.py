@@ -27,8 +27,10 @@ ERROR_LINE = b"mimsy: error: "
 class Machine:
     """What is run: options of the monitor, and what the guest does."""
 
-    def __init__(self, name, opts, args, job="sweep", tap=None):
+    def __init__(self, name, opts, args, job="sweep", tap=None, sanitized=None):
+        """sanitized: a monitor with address sanitizer, which also looks for leaks at the end."""
         self.name, self.opts, self.args, self.job, self.tap = name, opts, args, job, tap
+        self.sanitized = sanitized
         self.disk = os.path.join(opts.scratch, "sweep.disk")
         self.out = os.path.join(opts.scratch, "sweep.out")
         self.err = os.path.join(opts.scratch, "sweep.err")
@@ -37,7 +39,7 @@ class Machine:
         args = [a.replace("DISK", self.disk) for a in self.args]
         if self.tap:
             args += ["--net", f"tap={self.tap},vhost=off"]
-        return [self.opts.mimsy, "run", "--kernel", self.opts.guest, "--memory", "16M",
+        return [self.sanitized or self.opts.mimsy, "run", "--kernel", self.opts.guest, "--memory", "16M",
                 "--debug-exit", "--cmdline", f"job={self.job}", *args]
 
     def run(self, handler, names=None):
@@ -54,13 +56,14 @@ class Machine:
 class Counter:
     """Names calls: the nth of its kind in its thread."""
 
-    def __init__(self):
+    def __init__(self, machine):
         self.count = collections.Counter()
-        self.ours = False       # trap's own calls and libc's come first
+        self.first = "close_range" if machine.sanitized else "openat"
+        self.ours = False       # trap's own calls, the loader's and libc's come first
 
     def key(self, call):
         if not self.ours:
-            self.ours = call.name == "openat"
+            self.ours = call.name == self.first
         kind = (call.role, calls.what(call))
         self.count[kind] += 1
         return (*kind, self.count[kind])
@@ -68,11 +71,12 @@ class Counter:
 
 def survey(machine):
     """Every call of a run without faults, in order: (key, errnos)."""
-    found, counter = [], Counter()
+    found, counter = [], Counter(machine)
 
     def handler(call):
         key = counter.key(call)
-        if counter.ours:
+        if counter.ours and not (machine.sanitized and
+                                 (call.name in calls.SANITIZERS or call.role < 0)):
             found.append((key, calls.errors(call)))
 
     status, out, err = machine.run(handler)
@@ -93,7 +97,7 @@ def failure(call, number):
 
 def inject(machine, key, number):
     """A run in which that call fails. (reached, status, log)"""
-    counter, reached = Counter(), []
+    counter, reached = Counter(machine), []
 
     def handler(call):
         if counter.key(call) != key:

@@ -13,5 +13,5 @@ void fuzz_setup(void)
 
 void fuzz_one(struct fuzz_input *in)
 {
-	load_image(in, &sound);
+	load_image(in, &sound, ELF_NOTES);
 }

@@ -11,6 +11,7 @@
 #define LOW_END		0x10000u	/* ours: the kernel must not touch it */
 #define MAX_CHANGES	32u
 #define HEADERS_LEN	0x400u
+#define HOT_LEN		64u
 
 static struct guest_mem *mem;
 static int kernel_fd, initrd_fd;
@@ -25,18 +26,22 @@ void load_image_create(uint64_t memory)
 	FUZZ_CHECK(kernel_fd >= 0 && initrd_fd >= 0);
 }
 
-/* A field of 1, 2, 4 or 8 bytes; mostly in the headers. */
-static void change(struct fuzz_input *in)
+/* A field of 1, 2, 4 or 8 bytes; mostly in the headers, or at hot. */
+static void change(struct fuzz_input *in, uint32_t hot)
 {
 	uint8_t how = fuzz_u8(in);
 	uint32_t at = fuzz_u16(in), len = 1u << (how & 3);
 	uint64_t val = how & 4 ? fuzz_number(in, img.len) : fuzz_number(in, mem->region[0].len);
 
-	at %= how & 8 ? (uint32_t)img.len - 8 : HEADERS_LEN;
+	if (how & 0x10)
+		at = hot + at % HOT_LEN;
+	else
+		at %= how & 8 ? (uint32_t)img.len - 8 : HEADERS_LEN;
 	memcpy(img.data + at, &val, len);
 }
 
-static void make_image(struct fuzz_input *in, const struct kernel_image *sound, uint8_t how)
+static void make_image(struct fuzz_input *in, const struct kernel_image *sound, uint32_t hot,
+		       uint8_t how)
 {
 	img = *sound;
 	if (how & 1) {		/* the input is the file */
@@ -45,7 +50,7 @@ static void make_image(struct fuzz_input *in, const struct kernel_image *sound, 
 		return;
 	}
 	for (unsigned int i = 0; i < MAX_CHANGES && fuzz_left(in); i++)
-		change(in);
+		change(in, hot);
 	if (how & 2)
 		img.len = fuzz_u16(in) % sizeof(img.data);
 }
@@ -84,7 +89,7 @@ static void check_low_memory(void)
 	FUZZ_CHECK(p[0] == 0x77 && !memcmp(p, p + 1, LOW_END - 1));
 }
 
-void load_image(struct fuzz_input *in, const struct kernel_image *sound)
+void load_image(struct fuzz_input *in, const struct kernel_image *sound, uint32_t hot)
 {
 	uint8_t how = fuzz_u8(in);
 	struct loader_cfg cfg = { .kernel = "kernel", .kernel_fd = kernel_fd,
@@ -94,7 +99,7 @@ void load_image(struct fuzz_input *in, const struct kernel_image *sound)
 
 	if (cfg.entry > LOADER_ENTRY_LINUX64)
 		cfg.entry = LOADER_ENTRY_AUTO;
-	make_image(in, sound, how);
+	make_image(in, sound, hot, how);
 	put_file(kernel_fd, img.data, img.len);
 	if (how & 0x10) {
 		cfg.initrd = "initrd";

@@ -10,9 +10,9 @@
 void load_image_create(uint64_t memory);
 
 /*
- * The input is the file, or a list of changes to sound. What is loaded lies in
+ * The input is the file, or a list of changes to sound, many of them at hot. What is loaded lies in
  * RAM and leaves the memory below alone. Rows L1 to L5 of docs/hostile-cases.md.
  */
-void load_image(struct fuzz_input *in, const struct kernel_image *sound);
+void load_image(struct fuzz_input *in, const struct kernel_image *sound, uint32_t hot);
 
 #endif

@@ -9,6 +9,7 @@ import shutil
 
 BASE_CMDLINE = ("console=ttyS0 quiet loglevel=3 panic=-1 reboot=t no_timer_check 8250.nr_uarts=1 "
                 "swiotlb=noforce rcupdate.rcu_cpu_stall_suppress=1")
+VHOST = "/dev/vhost-net"
 MAC = "02:00:00:00:00:09"
 
 
@@ -106,7 +107,8 @@ def crosvm(path, m):
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """program: its name in PATH; needs: a word that its help must have; few: part of a quick run."""
+    """program: its name in PATH; needs: a word that its help must have; device: a file that must be
+    there; few: part of a quick run."""
 
     name: str
     program: str
@@ -114,6 +116,7 @@ class Config:
     what: str
     few: bool = True
     needs: str = ""
+    device: str = ""
     multi: bool = True      # takes more than one queue
 
 
@@ -134,15 +137,16 @@ CONFIGS = (
            mimsy("--irq", "msi", net="vhost=off", disk="sqpoll=on,poll-us=100"),
            "the disk submits through a polling thread of the kernel", few=False, needs="sqpoll="),
     Config("mimsy-msi-vhost", "mimsy", mimsy("--irq", "msi", net="vhost=on"),
-           "an MSI per queue, vhost-net", needs="vhost="),
+           "an MSI per queue, vhost-net", needs="vhost=", device=VHOST),
     Config("mimsy-single-vhost", "mimsy", mimsy("--irq", "single", net="vhost=on"),
-           "the line, vhost-net", few=False, needs="vhost="),
+           "the line, vhost-net", few=False, needs="vhost=", device=VHOST),
     Config("qemu-microvm", "qemu-system-x86_64", qemu_microvm,
            "virtio-mmio, split irqchip (its default)"),
     Config("qemu-q35", "qemu-system-x86_64", qemu_q35(), "virtio-pci, MSI-X"),
     Config("qemu-q35-iothread", "qemu-system-x86_64", qemu_q35(iothread=True),
            "virtio-pci, the disk in an I/O thread", few=False),
-    Config("qemu-q35-vhost", "qemu-system-x86_64", qemu_q35("on"), "virtio-pci, vhost-net"),
+    Config("qemu-q35-vhost", "qemu-system-x86_64", qemu_q35("on"), "virtio-pci, vhost-net",
+           device=VHOST),
     Config("lkvm-mmio", "lkvm", lkvm("mmio"), "kvmtool, virtio-mmio", multi=False),
     Config("lkvm-pci", "lkvm", lkvm("pci"), "kvmtool, virtio-pci", multi=False),
     Config("firecracker", "firecracker", firecracker, "virtio-mmio, edge line", multi=False),

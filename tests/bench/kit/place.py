@@ -163,6 +163,9 @@ class Place:
         if config.needs and config.needs not in self.help(config.program):
             self.missing.append(f"{config.name} ({config.program} has no option {config.needs})")
             return False
+        if config.device and not self.bed.run(["test", "-e", config.device]).ok:
+            self.missing.append(f"{config.name} (there is no {config.device})")
+            return False
         return True
 
     def put_program(self, config):

@@ -49,8 +49,9 @@ def block(name, rows):
     return f"${name} << EOD\n" + "\n".join(" ".join(map(str, r)) for r in rows) + "\nEOD\n"
 
 
-def mean_of(dicts, key):
-    return statistics.mean(d.get(key, 0.0) for d in dicts)
+def middle(runs):
+    """The run with the median sum: unlike medians of the parts, its parts add up to it."""
+    return sorted(runs, key=lambda run: sum(run.values()))[(len(runs) - 1) // 2]
 
 
 def bars(names, parts, value):
@@ -115,7 +116,7 @@ def exits(_rows, facts, _mark):
         if n == len(panels) - 1:
             text += f'set key on {KEY}\nset xlabel "exits per operation"\n'
         text += bars(names, REASONS,
-                     lambda n, label, w=work: mean_of(reasons.get(f"{w}/{n}", [{}]), label))
+                     lambda n, label, w=work: middle(reasons.get(f"{w}/{n}", [{}])).get(label, 0.0))
     return text + "unset multiplot\n"
 
 
@@ -190,7 +191,8 @@ def boot(_rows, facts, mark):
     counted = order(k.split("/")[1] for k in reasons if k.startswith("boot/"))
     layout = Layout(*[len(n) for n in (names, counted) if n], extra=110)
     text = HEAD.format(width=980, height=layout.height, file="boot.svg", grid="x", key=KEY)
-    text += multiplot(len(layout.boxes), "From the start of the monitor to the guest's first process")
+    text += multiplot(len(layout.boxes),
+                      "From the start of the monitor to the guest's first process")
     text += layout.panel(0)
     text += f'set lmargin 26\nset rmargin 7\nset title "Time{mark}"\nset xlabel "seconds{mark}"\n'
     text += bars(names, STAGES, lambda name, label: statistics.median(
@@ -198,7 +200,7 @@ def boot(_rows, facts, mark):
     if counted:
         text += layout.panel(1) + 'set title "Exits, by reason"\nset xlabel "thousands of exits"\n'
         text += bars(counted, REASONS,
-                     lambda n, label: mean_of(reasons[f"boot/{n}"], label) / 1e3)
+                     lambda n, label: middle(reasons[f"boot/{n}"]).get(label, 0.0) / 1e3)
     return text + "unset multiplot\n"
 
 

@@ -187,6 +187,17 @@ static unsigned int sectors_near(uint64_t *out, uint64_t nr_sectors)
 	return n;
 }
 
+/* In one buffer, or the header and the first sector in their own. */
+static void check_one_and_many(struct request *r, const struct blk_limits *l)
+{
+	check_request(r, l);
+	r->cut[0] = sizeof(struct header);
+	r->cut[1] = sizeof(struct header) + 512;
+	r->in_cut = 512;
+	check_request(r, l);
+	r->cut[0] = r->cut[1] = r->in_cut = 0;
+}
+
 static uint64_t check_type(struct request *r, uint32_t type, const struct blk_limits *l)
 {
 	static const uint32_t lens[] = { 0, 1, 15, 16, 17, 19, 20, 21, 36, 37, 511, 512, 513, 514,
@@ -198,13 +209,13 @@ static uint64_t check_type(struct request *r, uint32_t type, const struct blk_li
 	for (unsigned int s = 0; s < nr; s++) {
 		set_header(r, type, sector[s]);
 		for (unsigned int o = 0; o < ARRAY_SIZE(lens); o++) {
-			for (unsigned int i = 0; i < ARRAY_SIZE(lens); i++, cases++) {
+			for (unsigned int i = 0; i < ARRAY_SIZE(lens); i++, cases += 2) {
 				bool ranges = type == VIRTIO_BLK_T_DISCARD ||
 					      type == VIRTIO_BLK_T_WRITE_ZEROES;
 
 				r->out_len = ranges ? MIN(lens[o], (uint32_t)OUT_MAX) : lens[o];
 				r->in_len = lens[i];
-				check_request(r, l);
+				check_one_and_many(r, l);
 			}
 		}
 	}

@@ -287,7 +287,7 @@ def check_random(t, opts):
         counts = ", ".join(f"{v} {k}" for k, v in stutter.count.items() if v)
         t.check(f"D6 random writes and reads, aio={aio}, {'with' if faulty else 'no'} faults: "
                 "all data is right", status == 16 and (not faulty or min(stutter.count.values())),
-                f"{status}: {out[-200:]} {err[-300:]}", f"{rounds} rounds {counts}")
+                f"{status}: {out[-200:]} {err[-300:]}", f"{rounds} rounds {counts}".strip())
 
 
 def check_lock(t, opts):

@@ -297,8 +297,8 @@ START_TEST(refused_submissions_are_made_again)
 	unsigned int seed = 5, n = _i ? 60 : 4;
 
 	open_disk(VIRTIO_BLK_WRITEBACK, _i ? RING : 4);
-	fake_uring_rules(seed, 60, 0, 90);
-	for (unsigned int round = 0; round < 100; round++) {
+	fake_uring_rules(seed, 60, 0, 70);
+	for (unsigned int round = 0; round < (_i ? 10u : 100u); round++) {
 		gpa_t mark = fake_driver(ft, 0)->next_gpa;
 
 		write_some(a, n, &seed);

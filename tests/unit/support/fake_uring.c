@@ -280,8 +280,11 @@ static int submit(struct io_uring *ring, unsigned int wait)
 	pthread_mutex_unlock(&fake_uring.lock);
 	if (refused)
 		return -EBUSY;
-	while (wait && !io_uring_cq_ready(ring) && !(kick_fd >= 0 && hear_kick(ring, WAIT_MS)))
+	while (wait && !io_uring_cq_ready(ring)) {
 		progress(ring, true);
+		if (!io_uring_cq_ready(ring) && kick_fd >= 0)
+			hear_kick(ring, WAIT_MS);
+	}
 	progress(ring, false);
 	if (kick_fd >= 0)
 		hear_kick(ring, 0);

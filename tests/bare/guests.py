@@ -34,7 +34,7 @@ class Guest:
     mute: bool = False          # nothing of the guest's output comes back
     case: str = ""              # what it shows that the guest ends as it should, if it cannot say
     one_line: bool = False      # ... and that the monitor says so in one line
-    seconds: float = 20
+    seconds: float = 60         # at most; a starved machine takes ten times what an idle one does
     # path in --stats -> value at the end, or the least and the most
     stats: dict = dataclasses.field(default_factory=dict)
 

@@ -330,7 +330,7 @@ static void receive_under_flips(void)
 	cpu_run(1, flip_receive_buffers, rx);
 	if (!WAIT(flips, ARRIVE_MS))
 		check_fail("the second CPU does nothing");
-	for (i = 0; i < 30 && !(vdev_status(net.d) & S_NEEDS_RESET); i++) {
+	for (i = 0; i < 15 && !(vdev_status(net.d) & S_NEEDS_RESET); i++) {
 		const struct piece p[] = { { &net.hdr, NET_HDR, false },
 					   { net.tx, net_build_ping(600), false } };
 
@@ -352,7 +352,7 @@ static void n5_receive_buffers_change_amid_frames(void)
 
 	SKIP_UNLESS(option_number("cpus", 1) > 1, "there is one CPU in this run");
 	EXPECT(cpu_start(1));
-	for (i = 0; i < 5 && !check_failed(); i++) {
+	for (i = 0; i < 4 && !check_failed(); i++) {
 		net_start(NET_FEATURES | F(VIRTIO_NET_F_MRG_RXBUF), IRQ_NONE, NR_RX);
 		receive_under_flips();
 	}

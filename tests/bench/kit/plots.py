@@ -189,7 +189,7 @@ def boot(_rows, facts, mark):
         return None
     names, labels = order(stages), [label for label, _ in STAGES]
     counted = order(k.split("/")[1] for k in reasons if k.startswith("boot/"))
-    layout = Layout(*[len(n) for n in (names, counted) if n], extra=110)
+    layout = Layout(*[len(n) for n in (names, counted) if n], extra=140)
     text = HEAD.format(width=980, height=layout.height, file="boot.svg", grid="x", key=KEY)
     text += multiplot(len(layout.boxes),
                       "From the start of the monitor to the guest's first process")

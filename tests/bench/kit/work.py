@@ -5,6 +5,7 @@ import collections
 import contextlib
 import dataclasses
 import os
+import random
 import re
 import statistics
 import time
@@ -111,9 +112,9 @@ class Bench:
                 self.results.add("B15", config.name, os.path.getsize(path))
 
     def round(self, run, rep):
-        """All monitors, each time another one first: what comes first may find cold caches."""
-        first = rep % len(self.configs)
-        for config in self.configs[first:] + self.configs[:first]:
+        """All monitors, each round in another order, the same in each run: what comes first, or
+        after another program, finds caches cold and code that an emulator has yet to translate."""
+        for config in random.Random(rep + 1).sample(self.configs, len(self.configs)):
             self.guarded(run, config, rep)
 
     def guarded(self, run, config, rep):

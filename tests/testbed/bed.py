@@ -57,6 +57,11 @@ def qemu_argv(kernel, initrd, memory, cpus, kernel_args, log, fd):
             "-device", "virtserialport,chardev=agent,name=mimsy.testbed"]
 
 
+# QEMU's SVM now and then forgets, at an exit of L2, that an interrupt of L1's CPU waits. If that was
+# the timer's, L1 stands still for ever; but any further interrupt brings the forgotten one too.
+NUDGE_S = 0.25
+
+
 def make_tmp():
     """A directory of this process; those that a killed one has left are removed."""
     prefix = os.path.join(tempfile.gettempdir(), "testbed-")
@@ -75,7 +80,7 @@ class Machine:
         self.log_start = os.path.getsize(log) if os.path.exists(log) else 0
         self.qemu = None
         self.failed = None
-        self.closing = False
+        self.closing = threading.Event()
         ours, theirs = socket.socketpair()
         self.link = Link(ours)
         self.started = threading.Event()
@@ -103,10 +108,21 @@ class Machine:
             status = self.qemu.wait(5)
         except subprocess.TimeoutExpired:
             return "the channel to L1 was closed"
-        return "closed" if self.closing else f"L1 has ended (QEMU's exit status {status})"
+        return "closed" if self.closing.is_set() else f"L1 has ended (QEMU's exit status {status})"
+
+    def keep_awake(self):
+        """From now on, see NUDGE_S. The agent must be up."""
+        threading.Thread(target=self._nudge, daemon=True).start()
+
+    def _nudge(self):
+        try:
+            while not self.closing.wait(NUDGE_S):
+                self.link.nudge()
+        except LinkLost:
+            pass        # whoever waits for an answer will say so
 
     def close(self):
-        self.closing = True
+        self.closing.set()
         self.qemu.kill()
         self.qemu.wait()
         self.thread.join()
@@ -224,6 +240,7 @@ class TestBed:
         if not self.quiet:
             say(f"L1 (Linux {self.release}, emulated) is up after {self.boot_seconds:.1f} s")
         self.machine.link.ask("N")
+        self.machine.keep_awake()
 
     def _drop(self):
         if self.machine:

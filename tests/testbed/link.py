@@ -258,6 +258,10 @@ class Link:
         finally:
             self.forget(rid)
 
+    def nudge(self):
+        """Gives L1 an interrupt; nobody waits for the answer."""
+        self.send("N", next(self.ids))
+
     def start(self, argv, env, cwd, flags, collector):
         rid, q = self.request()
         strings = [cwd, *(f"{k}={v}" for k, v in env.items()), *argv]

@@ -21,9 +21,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "kvm.h"
 #include "layout.h"
 #include "log.h"
@@ -85,14 +85,6 @@ struct msi_router {
 static struct msi_sink *to_sink(struct irq_sink *base)
 {
 	return container_of(base, struct msi_sink, base);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 /* Makes wake_fd readable after delay_ns. */
@@ -419,7 +411,7 @@ static void sink_round(struct msi_sink *s)
 /* A leaky bucket that holds ROUND_BURST rounds. 0: go on; else: wait so long. */
 static uint64_t round_delay(struct msi_router *r)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 	uint64_t full = now + ROUND_BURST * ROUND_PERIOD_NS;
 
 	if (r->bucket_ns < now)

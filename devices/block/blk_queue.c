@@ -11,11 +11,11 @@
 #include <linux/virtio_blk.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "blk_queue_priv.h"
 #include "blk_uring.h"
+#include "clock.h"
 #include "util.h"
 #include "zalloc.h"
 
@@ -168,14 +168,6 @@ static bool serve_batch(struct blk_queue *q)
 	return taken != BLK_TAKEN_NONE || n > 1;
 }
 
-uint64_t blk_queue_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* Looks for requests for a while without sleeping. false: none came. */
 static bool poll_ring(struct blk_queue *q)
 {
@@ -183,11 +175,11 @@ static bool poll_ring(struct blk_queue *q)
 
 	if (!q->poll_ns)
 		return false;
-	deadline = blk_queue_now_ns() + q->poll_ns;
+	deadline = clock_now_ns() + q->poll_ns;
 	do
 		if (serve_batch(q))
 			return true;
-	while (!q->broken && !worker_stopping(q->worker) && blk_queue_now_ns() < deadline);
+	while (!q->broken && !worker_stopping(q->worker) && clock_now_ns() < deadline);
 	return false;
 }
 
@@ -215,12 +207,12 @@ static void read_kick(int fd)
 /* Waits for a doorbell. Wakes up for worker_stop() too. */
 static void wait_for_kick(struct blk_queue *q)
 {
-	uint64_t start = q->disk->poll_us ? blk_queue_now_ns() : 0;
+	uint64_t start = q->disk->poll_us ? clock_now_ns() : 0;
 
 	read_kick(q->kick_fd);
 	counter_add(&q->stats.kicks, 1);
 	if (q->disk->poll_us)
-		blk_queue_adapt_polling(q, blk_queue_now_ns() - start);
+		blk_queue_adapt_polling(q, clock_now_ns() - start);
 }
 
 /*

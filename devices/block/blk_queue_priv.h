@@ -26,8 +26,7 @@ struct blk_queue {
 	struct iovec iov[];			/* worker: the request being taken apart */
 };
 
-/* Adaptive polling: the time is about to be spent, or was spent, asleep. */
-uint64_t blk_queue_now_ns(void);
+/* Adaptive polling: the queue slept so long before something came. */
 void blk_queue_adapt_polling(struct blk_queue *q, uint64_t slept_ns);
 
 enum blk_taken {

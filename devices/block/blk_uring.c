@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "blk_queue_priv.h"
+#include "clock.h"
 #include "iov.h"
 #include "util.h"
 #include "zalloc.h"
@@ -323,12 +324,12 @@ static void handle_completions(struct blk_uring *u)
  */
 static void poll_rings(struct blk_uring *u)
 {
-	uint64_t deadline = blk_queue_now_ns() + u->q->poll_ns;
+	uint64_t deadline = clock_now_ns() + u->q->poll_ns;
 
 	virtq_disable_kick(u->q->vq);
 	io_uring_submit(&u->ring);	/* the interrupt does not wait for us */
 	while (!u->look && !io_uring_cq_ready(&u->ring) && !worker_stopping(u->q->worker) &&
-	       blk_queue_now_ns() < deadline) {
+	       clock_now_ns() < deadline) {
 		u->look = take_one(u);
 		if (u->q->disk->sqpoll)
 			io_uring_submit(&u->ring);
@@ -351,12 +352,12 @@ static void settle(struct blk_uring *u)
 
 static void wait_for_events(struct blk_uring *u)
 {
-	uint64_t start = u->q->disk->poll_us ? blk_queue_now_ns() : 0;
+	uint64_t start = u->q->disk->poll_us ? clock_now_ns() : 0;
 	bool asleep = !u->look && !io_uring_cq_ready(&u->ring);
 
 	io_uring_submit_and_wait(&u->ring, asleep ? 1 : 0);
 	if (u->q->disk->poll_us && asleep)
-		blk_queue_adapt_polling(u->q, blk_queue_now_ns() - start);
+		blk_queue_adapt_polling(u->q, clock_now_ns() - start);
 }
 
 /*

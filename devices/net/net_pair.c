@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "iov.h"
 #include "net_ctrl.h"
 #include "net_hold.h"
@@ -262,7 +263,7 @@ static uint64_t coalesced_ns(struct net_pair *p)
 
 	if (!due)
 		return UINT64_MAX;
-	now = net_queue_now_ns();
+	now = clock_now_ns();
 	return due > now ? due - now : 0;
 }
 
@@ -308,7 +309,7 @@ static unsigned int wait_events(struct net_pair *p, bool block)
 			n = epoll_wait(p->epoll_fd, e, NR_EVENTS, block ? -1 : 0);
 	while (n < 0 && errno == EINTR);
 	if (ns != UINT64_MAX)
-		publish_due(p, net_queue_now_ns());
+		publish_due(p, clock_now_ns());
 	for (int i = 0; i < n; i++)
 		events |= e[i].data.u32;
 	count_kicks(p, events);

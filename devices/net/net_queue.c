@@ -2,7 +2,8 @@
 #include "net_queue.h"
 
 #include <errno.h>
-#include <time.h>
+
+#include "clock.h"
 
 void net_queue_break(struct net_queue *q, const char *why)
 {
@@ -31,14 +32,6 @@ bool net_queue_publish(struct net_queue *q)
 	return true;
 }
 
-uint64_t net_queue_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 void net_queue_coalesce(struct net_queue *q, uint32_t packets, uint32_t usecs)
 {
 	atomic_store(&q->coal.setting, (uint64_t)usecs << 32 | packets);
@@ -53,5 +46,5 @@ void net_queue_publish_soon(struct net_queue *q, uint32_t nr)
 	if (!usecs || (packets && q->coal.nr >= packets) || !virtq_publish_open(q->vq))
 		net_queue_publish(q);
 	else if (!q->coal.due_ns)
-		q->coal.due_ns = net_queue_now_ns() + usecs * 1000ull;
+		q->coal.due_ns = clock_now_ns() + usecs * 1000ull;
 }

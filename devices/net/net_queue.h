@@ -56,6 +56,4 @@ void net_queue_publish_soon(struct net_queue *q, uint32_t nr);
 /* Forgets what the driver set; or sets it: usecs 0: every packet counts, packets 0: any number. */
 void net_queue_coalesce(struct net_queue *q, uint32_t packets, uint32_t usecs);
 
-uint64_t net_queue_now_ns(void);
-
 #endif

@@ -5,9 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "util.h"
 
 #define LOG_LINE 512
@@ -133,11 +133,9 @@ void guest_errors_init(struct guest_errors *ge, const char *name)
 static bool guest_error_may_log(struct guest_errors *ge)
 {
 	uint64_t old = atomic_load_explicit(&ge->window, memory_order_relaxed);
-	struct timespec now;
-	uint64_t period, next;
+	uint64_t period = clock_now_ns() / 1000000000u / GUEST_ERROR_PERIOD_S + 1;
+	uint64_t next;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	period = (uint64_t)now.tv_sec / GUEST_ERROR_PERIOD_S + 1;
 	do {
 		next = old >> 8 == period ? old + 1 : (period << 8) + 1;
 		if ((next & 0xff) > GUEST_ERROR_BURST)

@@ -7,6 +7,7 @@
 #define MAX_US		5000u
 #define FIRST_US	100u
 #define ANSWERED_US	50000u
+#define MAX_WAKES	8u
 #define MAX_CREDIT	8u
 #define PENALTY		4u	/* credits; a success earns one */
 #define MIN_GAP		16u
@@ -23,7 +24,7 @@ bool net_hold_begin(struct net_hold *h)
 		return false;
 	if (!h->credit && ++h->skipped < h->gap)
 		return false;
-	h->skipped = 0;
+	h->skipped = h->nr_wakes = 0;
 	h->state = NET_HOLD_UNANSWERED;
 	return true;
 }
@@ -37,6 +38,12 @@ bool net_hold_is_on(const struct net_hold *h)
 unsigned int net_hold_wait_us(const struct net_hold *h)
 {
 	return h->state == NET_HOLD_ANSWERED ? ANSWERED_US : h->limit_us;
+}
+
+/* Each wake begins the wait anew: frames that keep coming would hold it for ever. */
+bool net_hold_goes_on(struct net_hold *h)
+{
+	return !net_hold_is_on(h) || ++h->nr_wakes <= MAX_WAKES;
 }
 
 static void earn(struct net_hold *h)

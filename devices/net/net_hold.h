@@ -27,6 +27,7 @@ enum net_hold_state {
 struct net_hold {
 	enum net_hold_state state;
 	unsigned int limit_us;		/* for an answer */
+	unsigned int nr_wakes;		/* while the interrupt waits */
 	unsigned int credit;		/* 0: given up, but for ... */
 	unsigned int gap, skipped;	/* ... one frame in so many */
 	bool forbidden;
@@ -40,6 +41,12 @@ bool net_hold_begin(struct net_hold *h);
 /* An interrupt waits; for this long, unless something comes. */
 bool net_hold_is_on(const struct net_hold *h);
 unsigned int net_hold_wait_us(const struct net_hold *h);
+
+/*
+ * The caller was woken, by whatever it was. false: an interrupt that waits has
+ * been put off often enough.
+ */
+bool net_hold_goes_on(struct net_hold *h);
 
 /* Frames have arrived. Nothing waits any more only after net_hold_end(). */
 void net_hold_answered(struct net_hold *h);

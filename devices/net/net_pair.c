@@ -310,6 +310,8 @@ static unsigned int wait_events(struct net_pair *p, bool block)
 	while (n < 0 && errno == EINTR);
 	if (ns != UINT64_MAX)
 		publish_due(p, clock_now_ns());
+	if (!net_hold_goes_on(&p->hold))
+		end_hold(p, true);
 	for (int i = 0; i < n; i++)
 		events |= e[i].data.u32;
 	count_kicks(p, events);

@@ -64,6 +64,21 @@ START_TEST(an_interrupt_waits_longer_once_the_answer_is_there)
 }
 END_TEST
 
+START_TEST(an_interrupt_is_not_put_off_by_more_than_a_few_wakes)
+{
+	unsigned int n = 0;
+
+	ck_assert(net_hold_goes_on(&h));
+	ck_assert(net_hold_begin(&h));
+	net_hold_answered(&h);
+	while (net_hold_goes_on(&h))
+		ck_assert_uint_lt(++n, 50);
+	net_hold_end(&h, false, false);
+	ck_assert(net_hold_begin(&h));
+	ck_assert(net_hold_goes_on(&h));
+}
+END_TEST
+
 START_TEST(holding_is_given_up_soon_where_the_guest_waits)
 {
 	lose();
@@ -267,6 +282,43 @@ START_TEST(a_second_frame_brings_the_interrupt_of_the_first)
 }
 END_TEST
 
+static void receive_one(uint8_t fill)
+{
+	gpa_t gpa = net_add_rx(f, NET_RX, 256);
+
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, FRAME, fill);
+	net_expect_rx(f, NET_RX, gpa, FRAME, fill);
+}
+
+/* Until the interrupt of a frame waits, and its answer is there. */
+static void send_and_hold(void)
+{
+	unsigned int before;
+
+	do {
+		before = fake_nr_irqs(f->ft, NET_TX);
+		send_one(1);
+		receive_one(1);
+		if (fake_nr_irqs(f->ft, NET_TX) == before)
+			return;
+		take_sent();
+	} while (true);
+}
+
+/* Of a driver that does not look: what comes in must not keep its interrupt back. */
+START_TEST(frames_that_keep_coming_do_not_hold_it_for_ever)
+{
+	unsigned int before, n = 0;
+
+	send_and_hold();
+	before = fake_nr_irqs(f->ft, NET_TX);
+	while (fake_nr_irqs(f->ft, NET_TX) == before && n++ < 100)
+		receive_one(2);
+	ck_assert_uint_lt(n, 50);
+}
+END_TEST
+
 START_TEST(without_event_idx_nothing_is_held)
 {
 	stop_device();
@@ -299,6 +351,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, at_first_every_lone_frame_is_held);
 	tcase_add_test(tc, an_interrupt_waits_longer_once_the_answer_is_there);
 	tcase_add_test(tc, holding_is_given_up_soon_where_the_guest_waits);
+	tcase_add_test(tc, an_interrupt_is_not_put_off_by_more_than_a_few_wakes);
 	tcase_add_test(tc, what_was_given_up_is_tried_more_and_more_seldom);
 	tcase_add_test(tc, one_success_is_enough_to_go_on_trying);
 	tcase_add_test(tc, a_guest_that_waits_now_and_then_is_not_delayed_for_long);
@@ -312,6 +365,7 @@ Suite *test_suite(void)
 	tcase_add_test(dev, a_conversation_has_hardly_more_than_one_interrupt_a_round);
 	tcase_add_test(dev, a_frame_without_an_answer_is_reported_all_the_same);
 	tcase_add_test(dev, a_second_frame_brings_the_interrupt_of_the_first);
+	tcase_add_test(dev, frames_that_keep_coming_do_not_hold_it_for_ever);
 	tcase_add_test(dev, without_event_idx_nothing_is_held);
 	tcase_add_test(dev, a_stop_loses_no_completion);
 	suite_add_tcase(s, dev);

@@ -46,11 +46,6 @@ static bool vmmio_has_msi(const struct vmmio *t)
 	return t->sink->nr_vectors;
 }
 
-bool vmmio_has_doorbells(const struct vmmio *t)
-{
-	return t->doorbells;
-}
-
 struct virtio_dev *vmmio_dev(const struct vmmio *t)
 {
 	return t->dev;
@@ -279,7 +274,7 @@ static uint32_t vmmio_vendor(const struct vmmio *t)
 
 static uint32_t vmmio_doorbells(struct vmmio *t)
 {
-	if (!vmmio_has_doorbells(t))
+	if (!t->doorbells)
 		return 0;
 	t->doorbells_known = true;
 	return VMMIO_DOORBELL | VMMIO_DOORBELL_STRIDE << VIRTIO_MMIO_DOORBELL_STRIDE_SHIFT;
@@ -385,7 +380,7 @@ static void vmmio_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
 
 	pthread_mutex_lock(&t->lock);
 	count_access(t, &t->stats.register_writes);
-	if (off >= VMMIO_DOORBELL && vmmio_has_doorbells(t)) {
+	if (off >= VMMIO_DOORBELL && t->doorbells) {
 		vmmio_kick(t, (off - VMMIO_DOORBELL) / VMMIO_DOORBELL_STRIDE,
 			   VMMIO_PLACE_DOORBELL);
 	} else if (is_config(t, off, len)) {

@@ -43,9 +43,6 @@ extern const struct bus_ops vmmio_bus_ops;
  */
 int vmmio_stop(struct vmmio *t);
 
-/* The eventfd behind queue q's doorbell, for an ioeventfd. */
-int vmmio_kick_fd(const struct vmmio *t, unsigned int q);
-
 /* Where a driver writes to kick a queue. */
 enum vmmio_place { VMMIO_PLACE_NOTIFY, VMMIO_PLACE_DOORBELL };
 
@@ -61,7 +58,6 @@ struct vmmio_kicks {
 
 /* kicks is borrowed; before the guest runs. */
 void vmmio_set_kicks(struct vmmio *t, const struct vmmio_kicks *kicks);
-bool vmmio_has_doorbells(const struct vmmio *t);
 struct virtio_dev *vmmio_dev(const struct vmmio *t);
 
 /* A snapshot of the transport's counters. Any thread. */

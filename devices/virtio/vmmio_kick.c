@@ -10,11 +10,6 @@
 
 #include "vmmio_priv.h"
 
-int vmmio_kick_fd(const struct vmmio *t, unsigned int q)
-{
-	return t->kick_fd[q];
-}
-
 void vmmio_set_kicks(struct vmmio *t, const struct vmmio_kicks *kicks)
 {
 	t->kicks = kicks;

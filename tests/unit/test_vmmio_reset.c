@@ -10,6 +10,7 @@
 #include "fake_dev.h"
 #include "runner.h"
 #include "vmmio_msi_abi.h"
+#include "vmmio_priv.h"
 
 #define VECTORS (FAKE_DEV_QUEUES + 1)
 #define ACK VIRTIO_CONFIG_S_ACKNOWLEDGE
@@ -68,7 +69,7 @@ static void drive_steps(int nr)
 
 static bool is_kicked(unsigned int q)
 {
-	struct pollfd p = { .fd = vmmio_kick_fd(b.t, q), .events = POLLIN };
+	struct pollfd p = { .fd = b.t->kick_fd[q], .events = POLLIN };
 
 	return poll(&p, 1, 0) == 1;
 }

@@ -10,6 +10,7 @@
 #include "fake_dev.h"
 #include "runner.h"
 #include "util.h"
+#include "vmmio_priv.h"
 
 #define VECTORS (FAKE_DEV_QUEUES + 1)
 #define ACK VIRTIO_CONFIG_S_ACKNOWLEDGE
@@ -55,7 +56,7 @@ START_TEST(the_device_is_started_with_what_was_negotiated)
 
 		ck_assert_uint_eq(virtq_size(vq->vq), FAKE_DEV_QUEUE_SIZE);
 		ck_assert_uint_eq(vq->cfg.desc, b.driver[q].cfg.desc);
-		ck_assert_int_eq(vq->kick_fd, vmmio_kick_fd(b.t, q));
+		ck_assert_int_eq(vq->kick_fd, b.t->kick_fd[q]);
 		ck_assert_ptr_nonnull(vq->irq);
 	}
 }

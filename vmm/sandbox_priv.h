@@ -24,7 +24,7 @@ struct sandbox {
 	pthread_mutex_t lock;
 	pthread_cond_t entered;
 	unsigned int nr_missing;		/* lock: threads without their filter yet */
-	int result;				/* lock: the first error of one */
+	int result;				/* lock: the last error of one */
 	struct sandbox_role_entry role[NR_SANDBOX_ROLES];
 };
 

@@ -35,7 +35,6 @@ struct worker {
 static void *worker_main(void *opaque)
 {
 	struct worker *w = opaque;
-
 	bool refused;
 
 	pthread_setname_np(pthread_self(), w->name);

@@ -35,6 +35,7 @@ const char cli_net_help[] =
 	"mac=M             like 52:54:00:12:34:56 (random)\n"
 	"mtu=N             68..65535, told to the guest\n"
 	"vhost=auto|on|off frames are moved by the host's kernel (auto)\n"
+	"inline-kick=on|off   the vCPU sends its frames itself; no vhost then (off)\n"
 	"cpus=LIST         host CPUs for the pairs' threads, in turn: 0-3:8\n"
 	"irq=msi|shared|single   instead of --irq\n"
 	"fd=N              an open tap queue; once for each pair";
@@ -248,6 +249,11 @@ static int net_vhost(void *ctx, char *v)
 	return 0;
 }
 
+static int net_inline_kick(void *ctx, char *v)
+{
+	return cli_on_off(v, &((struct vm_net *)ctx)->net.inline_kick);
+}
+
 /* One for each pair. */
 static int net_fd(void *ctx, char *v)
 {
@@ -273,6 +279,7 @@ static const struct cli_key net_keys[] = {
 	{ "mac", net_mac },
 	{ "mtu", net_mtu },
 	{ "vhost", net_vhost },
+	{ "inline-kick", net_inline_kick },
 	{ "fd", net_fd },
 	{ "cpus", net_cpus },
 	{ "irq", net_irq },
@@ -368,6 +375,8 @@ int cli_net(struct vm_config *c, const char *arg)
 		return said("--net: tap= is missing");
 	if (!ret && n->net.tap && n->net.nr_fds)
 		return said("--net: tap= and fd= are two interfaces");
+	if (!ret && n->net.inline_kick && n->net.vhost == VIRTIO_NET_VHOST_ON)
+		return said("--net: inline-kick=on leaves nothing to vhost=on");
 	if (!ret)
 		c->nr_nets++;
 	return ret;

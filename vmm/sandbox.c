@@ -193,7 +193,11 @@ static _Thread_local enum sandbox_role thread_role;
 
 static void on_trap(int sig, siginfo_t *info, void *ucontext)
 {
-	static const char *const name[] = { "main", "vcpu", "blk", "blk_uring", "net" };
+	static const char *const name[NR_SANDBOX_ROLES] = {
+		[SANDBOX_MAIN] = "main", [SANDBOX_VCPU] = "vcpu",
+		[SANDBOX_VCPU_INLINE] = "vcpu_inline", [SANDBOX_BLK] = "blk",
+		[SANDBOX_BLK_URING] = "blk_uring", [SANDBOX_NET] = "net",
+	};
 	ucontext_t *uc = ucontext;
 
 	(void)sig;

@@ -6,6 +6,7 @@
 enum sandbox_role {
 	SANDBOX_MAIN,
 	SANDBOX_VCPU,
+	SANDBOX_VCPU_INLINE,	/* that sends frames too: inline-kick=on */
 	SANDBOX_BLK,		/* queue of a disk, plain I/O */
 	SANDBOX_BLK_URING,	/* queue of a disk, io_uring */
 	SANDBOX_NET,		/* pair of queues of a network interface */

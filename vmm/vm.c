@@ -123,6 +123,15 @@ static int map_memory(struct vm *vm)
 	return ret;
 }
 
+/* A vCPU that sends frames may make one system call more. */
+static enum sandbox_role vcpu_role(const struct vm_config *c)
+{
+	for (unsigned int i = 0; i < c->nr_nets; i++)
+		if (c->net[i].net.inline_kick)
+			return SANDBOX_VCPU_INLINE;
+	return SANDBOX_VCPU;
+}
+
 static int create_vcpus(struct vm *vm)
 {
 	int ret = 0;
@@ -133,7 +142,7 @@ static int create_vcpus(struct vm *vm)
 		.pio = &vm->pio,
 		.ended = vm_on_vcpu_end,
 		.ctx = vm,
-		.entry = sandbox_entry(vm->sandbox, SANDBOX_VCPU),
+		.entry = sandbox_entry(vm->sandbox, vcpu_role(vm->cfg)),
 		.gate = PTHREAD_RWLOCK_INITIALIZER,
 	};
 	for (unsigned int i = 0; i < vm->cfg->nr_cpus && !ret; i++) {

@@ -7,14 +7,19 @@
  *
  * A lone frame costs two system calls when it is sent (wait, write; the
  * interrupt mostly not, see net_hold.h) and three when it comes (wait, read,
- * interrupt). Each direction gets BUDGET frames
- * before the other one is looked at.
+ * interrupt). Each direction gets BUDGET frames before the other one is looked
+ * at.
+ *
+ * With inline kicks a vCPU sends its frames itself. The thread is left what is
+ * more than a BUDGET of them, and interrupts that wait for their time; lone
+ * frames have their interrupt at once, as nobody is awake to wait for the answer.
  */
 #include "net_pair.h"
 
 #include <errno.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +28,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "iov.h"
-#include "net_ctrl.h"
+#include "net_ctrlq.h"
 #include "net_hold.h"
 #include "net_rx.h"
 #include "net_tx.h"
@@ -44,16 +48,16 @@ struct net_pair {
 	struct worker *worker;			/* set once */
 	int epoll_fd;				/* set once */
 	struct net_rx *rx;			/* set once; the worker's from start to stop */
-	struct net_tx *tx;			/* the same */
-	struct net_queue ctrl;			/* the same */
-	struct iovec *ctrl_iov;			/* worker; max_size entries */
+	struct net_tx *tx;			/* the same; with inline kicks under tx_lock */
+	pthread_mutex_t tx_lock;		/* taken with inline kicks only */
+	struct net_ctrlq *ctrl;			/* set once; the worker's from start to stop */
 	struct net_vhost *vhost;		/* set once; NULL: none */
 	bool in_kernel;				/* start to stop: vhost has both queues */
 	const struct virtio_queue *queue[3];	/* start to stop; by enum net_pair_queue */
 	struct net_hold hold;			/* worker: interrupt of the transmit queue */
 	bool listening;				/* worker: the backend is in the epoll set */
 	bool starved;				/* worker: no receive buffers */
-	bool lost;				/* worker: the backend's descriptor is dead */
+	atomic_bool lost;			/* any thread: the backend's descriptor is dead */
 	atomic_bool active;			/* any thread */
 };
 
@@ -65,6 +69,23 @@ static struct net_queue *rx_queue(const struct net_pair *p)
 static struct net_queue *tx_queue(const struct net_pair *p)
 {
 	return net_tx_queue(p->tx);
+}
+
+static struct net_queue *ctrl_queue(const struct net_pair *p)
+{
+	return net_ctrlq_queue(p->ctrl);
+}
+
+static void lock_tx(struct net_pair *p)
+{
+	if (p->cfg.inline_kick)
+		pthread_mutex_lock(&p->tx_lock);
+}
+
+static void unlock_tx(struct net_pair *p)
+{
+	if (p->cfg.inline_kick)
+		pthread_mutex_unlock(&p->tx_lock);
 }
 
 static int watch(struct net_pair *p, int op, int fd, uint32_t events, enum event event)
@@ -84,9 +105,8 @@ static bool enable_kick(struct net_queue *q)
 
 static void link_lost(struct net_pair *p)
 {
-	if (!atomic_load(&p->active) || p->lost)
+	if (!atomic_load(&p->active) || atomic_exchange(&p->lost, true))
 		return;
-	p->lost = true;
 	p->cfg.ops->link_event(p->cfg.ctx, true);
 }
 
@@ -137,13 +157,12 @@ static void publish_sent(struct net_pair *p, unsigned int nr)
 		net_queue_publish_soon(q, nr);
 }
 
-static bool run_tx(struct net_pair *p)
+/* The caller has the lock. */
+static bool run_tx_locked(struct net_pair *p)
 {
 	enum net_more more;
 	unsigned int nr;
 
-	if (!tx_queue(p)->vq)
-		return false;
 	virtq_disable_kick(tx_queue(p)->vq);
 	end_hold(p, false);
 	net_hold_sent(&p->hold);
@@ -154,39 +173,38 @@ static bool run_tx(struct net_pair *p)
 	return more != NET_IDLE || enable_kick(tx_queue(p));
 }
 
-/* The answer is the first writable byte. false: there is no such byte. */
-static bool answer_command(struct net_pair *p, const struct virtq_chain *c)
+static bool run_tx(struct net_pair *p)
 {
-	uint8_t cmd[NET_CTRL_MAX_LEN], answer = VIRTIO_NET_ERR;
-	struct iovec *iov = p->ctrl_iov;
-	unsigned int nr_out = c->nr_out;
+	bool again;
 
-	if (!c->nr_in)
+	if (!tx_queue(p)->vq)
 		return false;
-	if (c->out_len <= sizeof(cmd)) {
-		iov_take(&iov, &nr_out, cmd, c->out_len);
-		answer = p->cfg.ops->control(p->cfg.ctx, cmd, c->out_len);
-	}
-	counter_add(answer == VIRTIO_NET_OK ? &p->ctrl.stats.frames : &p->ctrl.stats.dropped, 1);
-	*(uint8_t *)p->ctrl_iov[c->nr_out].iov_base = answer;
-	virtq_push(p->ctrl.vq, c->head, 1);
-	return true;
+	lock_tx(p);
+	again = run_tx_locked(p);
+	unlock_tx(p);
+	return again;
+}
+
+void net_pair_kick(struct net_pair *p)
+{
+	uint64_t due;
+	bool wake;
+
+	lock_tx(p);
+	due = tx_queue(p)->coal.due_ns;
+	wake = run_tx_locked(p) || (!due && tx_queue(p)->coal.due_ns);
+	unlock_tx(p);
+	if (wake)
+		eventfd_write(p->queue[NET_PAIR_TX]->kick_fd, 1);
 }
 
 static bool run_ctrl(struct net_pair *p)
 {
-	struct virtq_chain c;
-	unsigned int n = 0;
-
-	if (!p->ctrl.vq)
+	if (!ctrl_queue(p)->vq)
 		return false;
-	virtq_disable_kick(p->ctrl.vq);
-	while (n++ < BUDGET && net_queue_pop(&p->ctrl, &c, p->ctrl_iov, p->cfg.max_size)) {
-		if (!answer_command(p, &c))
-			net_queue_break(&p->ctrl, "a control command has no room for an answer");
-	}
-	net_queue_publish(&p->ctrl);
-	return enable_kick(&p->ctrl);
+	virtq_disable_kick(ctrl_queue(p)->vq);
+	net_ctrlq_run(p->ctrl, BUDGET);
+	return enable_kick(ctrl_queue(p));
 }
 
 static void run_link(struct net_pair *p)
@@ -252,15 +270,18 @@ static void count_kicks(struct net_pair *p, unsigned int events)
 	if (events & EVENT_TX_KICK)
 		counter_add(&tx_queue(p)->stats.kicks, 1);
 	if (events & EVENT_CTRL_KICK)
-		counter_add(&p->ctrl.stats.kicks, 1);
+		counter_add(&ctrl_queue(p)->stats.kicks, 1);
 }
 
 /* How long an interrupt that the driver lets wait has left; UINT64_MAX: there is none. */
 static uint64_t coalesced_ns(struct net_pair *p)
 {
-	uint64_t rx = rx_queue(p)->coal.due_ns, tx = tx_queue(p)->coal.due_ns;
-	uint64_t due = rx && tx ? MIN(rx, tx) : rx | tx, now;
+	uint64_t rx = rx_queue(p)->coal.due_ns, tx, due, now;
 
+	lock_tx(p);
+	tx = tx_queue(p)->coal.due_ns;
+	unlock_tx(p);
+	due = rx && tx ? MIN(rx, tx) : rx | tx;
 	if (!due)
 		return UINT64_MAX;
 	now = clock_now_ns();
@@ -271,8 +292,10 @@ static void publish_due(struct net_pair *p, uint64_t now)
 {
 	if (rx_queue(p)->coal.due_ns && rx_queue(p)->coal.due_ns <= now)
 		net_queue_publish(rx_queue(p));
+	lock_tx(p);
 	if (tx_queue(p)->coal.due_ns && tx_queue(p)->coal.due_ns <= now)
 		net_queue_publish(tx_queue(p));
+	unlock_tx(p);
 }
 
 /* Until something comes, or an interrupt that waits has waited long enough. */
@@ -327,8 +350,10 @@ static void send_rest(struct net_pair *p)
 		net_queue_publish(rx_queue(p));
 	if (!tx_queue(p)->vq)
 		return;
+	lock_tx(p);
 	net_tx_run(p->tx, virtq_size(tx_queue(p)->vq), &nr);
 	net_queue_publish(tx_queue(p));
+	unlock_tx(p);
 }
 
 static void pair_main(void *arg)
@@ -373,16 +398,15 @@ int net_pair_create(struct net_pair **out, const struct net_pair_cfg *cfg, const
 	}
 	p->cfg = *cfg;
 	p->vhost = cfg->vhost;
-	p->ctrl.errors = cfg->errors;
+	pthread_mutex_init(&p->tx_lock, NULL);
 	p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (p->epoll_fd < 0) {
 		ret = log_errno("%s: epoll", cfg->errors->name);
 		goto fail;
 	}
-	p->ctrl_iov = zalloc(cfg->max_size, sizeof(*p->ctrl_iov));
-	if (!p->ctrl_iov)
-		goto fail;
-	ret = net_rx_create(&p->rx, cfg->fd, cfg->errors, cfg->max_size);
+	ret = net_ctrlq_create(&p->ctrl, cfg->errors, cfg->max_size, cfg->ops->control, cfg->ctx);
+	if (!ret)
+		ret = net_rx_create(&p->rx, cfg->fd, cfg->errors, cfg->max_size);
 	if (!ret)
 		ret = net_tx_create(&p->tx, cfg->fd, cfg->errors, cfg->max_size);
 	if (!ret && cfg->link_fd >= 0)
@@ -408,9 +432,10 @@ void net_pair_free(struct net_pair *p)
 	net_vhost_free(p->vhost);
 	net_rx_free(p->rx);
 	net_tx_free(p->tx);
-	free(p->ctrl_iov);
+	net_ctrlq_free(p->ctrl);
 	if (p->epoll_fd >= 0)
 		close(p->epoll_fd);
+	pthread_mutex_destroy(&p->tx_lock);
 	free(p);
 }
 
@@ -470,7 +495,7 @@ static int take_queues(struct net_pair *p, const struct net_pair_start *s)
 	if (!ret)
 		ret = take_queue(p, tx_queue(p), NET_PAIR_TX, s->tx, s);
 	if (!ret)
-		ret = take_queue(p, &p->ctrl, NET_PAIR_CTRL, s->ctrl, s);
+		ret = take_queue(p, ctrl_queue(p), NET_PAIR_CTRL, s->ctrl, s);
 	if (!ret && p->in_kernel)
 		ret = start_vhost(p, s);
 	return ret;
@@ -486,6 +511,8 @@ int net_pair_start(struct net_pair *p, const struct net_pair_start *s)
 		return ret;
 	net_rx_reset(p->rx);
 	net_hold_init(&p->hold);
+	if (p->cfg.inline_kick)
+		net_hold_forbid(&p->hold);
 	p->listening = p->starved = p->lost = false;
 	atomic_store(&p->active, s->active);
 	worker_start(p->worker, pair_main, p, wake_fd(p));
@@ -511,7 +538,7 @@ void net_pair_stop(struct net_pair *p)
 	if (p->listening)
 		unwatch(p, p->cfg.fd);
 	p->listening = false;
-	rx_queue(p)->vq = tx_queue(p)->vq = p->ctrl.vq = NULL;
+	rx_queue(p)->vq = tx_queue(p)->vq = ctrl_queue(p)->vq = NULL;
 }
 
 void net_pair_set_active(struct net_pair *p, bool active)
@@ -543,7 +570,7 @@ void net_pair_stats(const struct net_pair *p, enum net_pair_queue which,
 		    void (*emit)(void *ctx, const char *key, uint64_t value), void *ctx)
 {
 	const struct net_queue *q = which == NET_PAIR_RX ? rx_queue(p) :
-				    which == NET_PAIR_TX ? tx_queue(p) : &p->ctrl;
+				    which == NET_PAIR_TX ? tx_queue(p) : ctrl_queue(p);
 
 	emit(ctx, which == NET_PAIR_CTRL ? "commands" : "frames", counter_read(&q->stats.frames));
 	emit(ctx, "bytes", counter_read(&q->stats.bytes));

@@ -8,7 +8,8 @@
  * that cannot be signalled directly, and does what pair 0 does besides.
  *
  * Created, started, stopped and freed by the device; the virtqueues belong to
- * the worker between start and stop.
+ * the worker between start and stop. With inline kicks the vCPUs and the worker
+ * share the transmit queue, behind a lock.
  */
 #ifndef MIMSY_NET_PAIR_H
 #define MIMSY_NET_PAIR_H
@@ -39,6 +40,7 @@ struct net_pair_cfg {
 	const struct net_pair_ops *ops;
 	void *ctx;
 	const struct worker_entry *entry;	/* for the thread; NULL: none */
+	bool inline_kick;		/* net_pair_kick() will be called; without vhost only */
 };
 
 /* name is the thread's. cfg->vhost is taken also when this fails. */
@@ -56,6 +58,9 @@ struct net_pair_start {
 /* Everything in s is borrowed until net_pair_stop() has returned. */
 int net_pair_start(struct net_pair *p, const struct net_pair_start *s);
 void net_pair_stop(struct net_pair *p);
+
+/* While started: sends on this thread what the driver wants sent, a budget of it. */
+void net_pair_kick(struct net_pair *p);
 
 /* Any thread, while started. */
 void net_pair_set_active(struct net_pair *p, bool active);

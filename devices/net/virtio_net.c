@@ -35,6 +35,7 @@ struct virtio_net {
 	struct net_backend *be;			/* set once */
 	unsigned int nr_pairs;			/* set once */
 	bool has_vhost;				/* set once */
+	bool inline_kick;			/* set once */
 	struct net_pair *pair[VIRTIO_NET_MAX_PAIRS];	/* set once */
 	struct virtio_net_config config;	/* set once; but for the next two */
 	atomic_uint_fast64_t mac;		/* any thread; first byte lowest */
@@ -186,6 +187,7 @@ static int start_pair(struct virtio_net *n, unsigned int i, const struct virtio_
 		.active = !i,
 	};
 
+	s->queue[2 * i + 1].inline_kick = n->inline_kick && ps.tx->vq;
 	return net_pair_start(n->pair[i], &ps);
 }
 
@@ -223,6 +225,12 @@ static int virtio_net_start(struct virtio_dev *dev, const struct virtio_start *s
 	if (ret)
 		virtio_net_stop(dev);
 	return ret;
+}
+
+/* Of a transmit queue, as start_pair() asked for. */
+static void virtio_net_kick(struct virtio_dev *dev, unsigned int queue)
+{
+	net_pair_kick(to_net(dev)->pair[queue / 2]);
 }
 
 static void virtio_net_irq_changed(struct virtio_dev *dev)
@@ -270,6 +278,7 @@ static const struct virtio_dev_ops virtio_net_ops = {
 	.read_config = virtio_net_read_config,
 	.start = virtio_net_start,
 	.stop = virtio_net_stop,
+	.kick = virtio_net_kick,
 	.irq_changed = virtio_net_irq_changed,
 	.free = virtio_net_free,
 	.stats = virtio_net_stats,
@@ -327,6 +336,7 @@ static int create_pair(struct virtio_net *n, unsigned int i, const struct virtio
 		.fd = n->be->fd[i], .link_fd = i ? -1 : n->be->link_fd, .vhost = vhost,
 		.max_size = cfg->queue_size, .errors = &n->dev.errors,
 		.ops = &pair_ops, .ctx = n, .entry = cfg->entry,
+		.inline_kick = n->inline_kick,
 	};
 	char name[32];
 	int ret;
@@ -345,7 +355,7 @@ static int open_vhost(struct virtio_net *n, unsigned int i, const struct virtio_
 	int ret;
 
 	*vhost = NULL;
-	if (cfg->vhost == VIRTIO_NET_VHOST_OFF || (i && !n->has_vhost))
+	if (cfg->vhost == VIRTIO_NET_VHOST_OFF || n->inline_kick || (i && !n->has_vhost))
 		return 0;
 	ret = n->be->is_tap ? net_vhost_create(vhost, n->be->vhost_fd[i], n->be->fd[i])
 			    : -ENOTSUP;
@@ -386,6 +396,7 @@ static int init(struct virtio_net *n, const struct virtio_net_cfg *cfg, const ch
 	n->dev.features = offered_features(cfg, n->be);
 	guest_errors_init(&n->dev.errors, name);
 	n->nr_pairs = cfg->pairs;
+	n->inline_kick = cfg->inline_kick;
 	n->config.max_virtqueue_pairs = htole16(cfg->pairs);
 	n->config.mtu = htole16(cfg->mtu);
 	atomic_store(&n->link_up, ask_link(n));

@@ -31,6 +31,7 @@ struct virtio_queue {
 	int kick_fd;			/* eventfd, readable after a doorbell; blocking reads */
 	struct virtio_irq *irq;
 	struct virtq_cfg cfg;		/* for vhost, which has its own ring code; checked */
+	bool inline_kick;		/* false; start() may set it: kicks go to ops->kick() */
 };
 
 struct virtio_start {
@@ -46,6 +47,8 @@ struct virtio_dev_ops {
 	void (*write_config)(struct virtio_dev *dev, uint32_t off, const void *buf, uint32_t len);
 	/* DRIVER_OK was set. -errno: DEVICE_NEEDS_RESET. Called again only after stop(). */
 	int (*start)(struct virtio_dev *dev, const struct virtio_start *s);
+	/* NULL, or a kick of a queue with inline_kick, on the vCPU that made it. May not wait. */
+	void (*kick)(struct virtio_dev *dev, unsigned int queue);
 	/* No I/O in flight, no thread in the queues once it returns. */
 	void (*stop)(struct virtio_dev *dev);
 	/* NULL, or makes lasting what the driver left behind. Not started. 0 or -errno. */

@@ -112,6 +112,7 @@ static int start_queues(struct vmmio *t)
 {
 	for (unsigned int q = 0; q < t->dev->nr_queues; q++) {
 		t->queue[q].vq = NULL;
+		t->queue[q].inline_kick = false;
 		t->queue[q].cfg = t->cfg[q];
 		t->irq[q].vector = vector_of_queue(t, q);
 		if (!t->cfg[q].ready)

@@ -4,7 +4,8 @@
  * register; the VM is asked to signal the queue's eventfd for the one that the
  * driver uses. That costs the host some time (KVM synchronises its I/O bus for
  * each), so it is done when the queue starts, or at the first kick that comes
- * as an exit; once for each place, and never undone.
+ * as an exit; once for each place, and never undone. But not for a queue whose
+ * device wants to do the work right on the vCPU.
  */
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ static void bind_place(struct vmmio *t, unsigned int q, enum vmmio_place place)
 void vmmio_bind_kicks(struct vmmio *t)
 {
 	for (unsigned int q = 0; q < t->dev->nr_queues; q++)
-		if (t->cfg[q].ready)
+		if (t->cfg[q].ready && !t->queue[q].inline_kick)
 			bind_place(t, q, t->doorbells_known ? VMMIO_PLACE_DOORBELL :
 					 VMMIO_PLACE_NOTIFY);
 }
@@ -41,6 +42,10 @@ void vmmio_kick(struct vmmio *t, uint64_t q, enum vmmio_place place)
 	t->stats.notify_writes++;
 	if (q >= t->dev->nr_queues) {
 		guest_error(&t->dev->errors, "kick of queue %llu", (unsigned long long)q);
+		return;
+	}
+	if (t->started && t->queue[q].inline_kick) {
+		t->dev->ops->kick(t->dev, (unsigned int)q);
 		return;
 	}
 	n = write(t->kick_fd[q], &one, sizeof(one));

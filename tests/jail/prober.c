@@ -33,7 +33,7 @@
 #define MAX_REPORTS	8	/* differences shown for each check */
 
 static const unsigned int max_syscalls[NR_SANDBOX_ROLES] = {
-	[SANDBOX_MAIN] = 35, [SANDBOX_VCPU] = 15,
+	[SANDBOX_MAIN] = 35, [SANDBOX_VCPU] = 15, [SANDBOX_VCPU_INLINE] = 16,
 	[SANDBOX_BLK] = 18, [SANDBOX_BLK_URING] = 18, [SANDBOX_NET] = 18,
 };
 

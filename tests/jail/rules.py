@@ -45,7 +45,7 @@ def excuse(role, name):
     """Why no run uses it, or None."""
     if "VHOST_" in name and not os.path.exists("/dev/vhost-net"):
         return "only with vhost-net"
-    return EXCUSES.get((role, name)) or EXCUSES.get(name)
+    return EXCUSES.get((role.removesuffix("_inline"), name)) or EXCUSES.get(name)
 
 
 def listed(prober):
@@ -160,16 +160,21 @@ def used(opts, tap):
     trace.read(log, False)
     run_socket(opts, log)
     trace.read(log, False)
-    return trace.used
+    run_net(opts, log, None, ",inline-kick=on")
+    inline = Trace()
+    inline.read(log, False)
+    # Such a vCPU may do all that others may.
+    return trace.used | {(f"{role}_inline", name) for role, name in trace.used | inline.used
+                         if role == "vcpu"}
 
 
-def run_net(opts, path, last):
+def run_net(opts, path, last, keys=""):
     """To its end, or until this line: then the device runs when the monitor is stopped."""
     setup = ("ip link set lo up && ip tuntap add bare0 mode tap multi_queue && "
              "ip addr add 192.168.77.1/24 dev bare0 && ip link set bare0 up && exec \"$0\" \"$@\"")
     prefix = ["unshare", "-n", "sh", "-c", setup, *traced(path)]
-    with Monitor(opts, "--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01", prefix=prefix,
-                 guest="net", append="", cpus=1) as m:
+    with Monitor(opts, "--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01" + keys,
+                 prefix=prefix, guest="net", append="", cpus=1) as m:
         if last and m.wait_for(last):
             os.kill(child_of(m.pid), signal.SIGTERM)
         m.finish(60)

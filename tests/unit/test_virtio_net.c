@@ -35,6 +35,12 @@ static void teardown(void)
 	net_fixture_free(f);
 }
 
+static void setup_inline(void)
+{
+	f = net_fixture_create_inline(1);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
+}
+
 static void setup_two_pairs(void)
 {
 	start(2, 0);
@@ -328,6 +334,9 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_command_without_room_for_the_answer_asks_for_a_reset);
 	tcase_add_test(tc, the_driver_sees_the_link_go_down_and_up);
 	tcase_add_test(tc, a_backend_that_goes_away_is_a_link_that_is_down);
+	tc = tcase(s, "control, inline kicks", setup_inline);
+	tcase_add_loop_test(tc, an_interrupt_waits_for_as_many_packets_as_the_driver_set, 0, 2);
+	tcase_add_loop_test(tc, an_interrupt_waits_no_longer_than_the_driver_set, 0, 2);
 	tc = tcase(s, "stopped", setup_stopped);
 	tcase_add_test(tc, without_mq_the_control_queue_is_number_two);
 	tcase_add_test(tc, the_configuration_space_describes_the_device);

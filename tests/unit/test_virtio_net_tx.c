@@ -28,6 +28,13 @@ static void setup(void)
 	start(1, 0);
 }
 
+/* The same tests again, with frames sent by whoever kicks. */
+static void setup_inline(void)
+{
+	f = net_fixture_create_inline(1);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
+}
+
 static void teardown(void)
 {
 	net_fixture_free(f);
@@ -189,11 +196,8 @@ static TCase *tcase(Suite *s, const char *name, void (*before)(void))
 	return tc;
 }
 
-Suite *test_suite(void)
+static void add_tests(TCase *tc)
 {
-	Suite *s = suite_create("virtio_net_tx");
-	TCase *tc = tcase(s, "transmit", setup);
-
 	tcase_add_test(tc, a_frame_of_the_guest_reaches_the_host);
 	tcase_add_loop_test(tc, header_and_frame_may_be_cut_anywhere, 1, 30);
 	tcase_add_test(tc, a_single_buffer_with_header_and_frame_is_sent);
@@ -204,5 +208,13 @@ Suite *test_suite(void)
 	tcase_add_test(tc, stop_sends_what_was_made_available_before);
 	tcase_add_test(tc, a_broken_transmit_ring_asks_for_a_reset_and_receiving_goes_on);
 	tcase_add_test(tc, many_stops_and_starts_with_traffic_work);
+}
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("virtio_net_tx");
+
+	add_tests(tcase(s, "transmit", setup));
+	add_tests(tcase(s, "transmit, inline", setup_inline));
 	return s;
 }

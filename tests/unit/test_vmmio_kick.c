@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which kicks the VM is asked to take, and when. What a kick does is in test_vmmio.c. */
 #include <linux/virtio_mmio.h>
+#include <poll.h>
 #include <string.h>
 
 #include "fake_dev.h"
@@ -127,6 +128,59 @@ START_TEST(a_device_that_fails_to_start_gets_nothing)
 }
 END_TEST
 
+/* Its device does the work on the vCPU, so the exit is wanted. */
+START_TEST(a_queue_with_inline_kicks_goes_to_its_device)
+{
+	b.dev.inline_queues = 1u << 1;
+	bench_to_driver_ok(&b);
+	reg_write(&b, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	ring(1);
+	ring(0);
+	ck_assert_uint_eq(b.dev.nr_inline[1], 2);
+	ck_assert_uint_eq(asked.nr_of[1][VMMIO_PLACE_NOTIFY], 0);
+	ck_assert_uint_eq(asked.nr_of[1][VMMIO_PLACE_DOORBELL], 0);
+	ck_assert_uint_eq(asked.nr_of[0][VMMIO_PLACE_NOTIFY], 1);
+	ck_assert_uint_eq(asked.nr_of[0][VMMIO_PLACE_DOORBELL], 1);
+}
+END_TEST
+
+static bool is_kicked(unsigned int q)
+{
+	struct pollfd p = { .fd = b.t->kick_fd[q], .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+START_TEST(an_inline_kick_waits_for_the_start_like_any)
+{
+	b.dev.inline_queues = 1;
+	reg_write(&b, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	ck_assert_uint_eq(b.dev.nr_inline[0], 0);
+	ck_assert(is_kicked(0));
+	bench_to_driver_ok(&b);
+	ck_assert(is_kicked(0));
+	reg_write(&b, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	ck_assert_uint_eq(b.dev.nr_inline[0], 1);
+	bench_reset(&b);
+	reg_write(&b, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	ck_assert_uint_eq(b.dev.nr_inline[0], 1);
+}
+END_TEST
+
+START_TEST(inline_kicks_last_until_the_reset)
+{
+	b.dev.inline_queues = 1;
+	bench_to_driver_ok(&b);
+	bench_reset(&b);
+	b.dev.inline_queues = 0;
+	bench_to_driver_ok(&b);
+	reg_write(&b, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	ck_assert_uint_eq(b.dev.nr_inline[0], 0);
+	ck_assert(is_kicked(0));
+	ck_assert_uint_eq(asked.nr_of[0][VMMIO_PLACE_NOTIFY], 1);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("vmmio_kick");
@@ -140,6 +194,9 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_kick_at_the_other_place_is_taken_from_then_on);
 	tcase_add_test(tc, no_place_is_asked_for_twice);
 	tcase_add_test(tc, a_device_that_fails_to_start_gets_nothing);
+	tcase_add_test(tc, a_queue_with_inline_kicks_goes_to_its_device);
+	tcase_add_test(tc, an_inline_kick_waits_for_the_start_like_any);
+	tcase_add_test(tc, inline_kicks_last_until_the_reset);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -69,15 +69,23 @@
 	IOCTL(VHOST_SET_VRING_ERR, "the same"), \
 	IOCTL(VHOST_NET_SET_BACKEND, "the same, and when it stops")
 
+#define VCPU \
+	IOCTL(KVM_RUN, "runs the guest"), \
+	EVERY_THREAD, \
+	THREAD_END, \
+	ALLOW(read, "eventfds: signals held back"), \
+	IOCTL(KVM_GET_REGS, "says where a guest crashed"), \
+	IOCTL(KVM_IOEVENTFD, "a queue starts: its kicks leave no exit from then on"), \
+	ALLOW(rt_sigreturn, "the signal that ends KVM_RUN"), \
+	DEVICE_CONTROL
+
 static const struct rule vcpu_rules[] = {
-	IOCTL(KVM_RUN, "runs the guest"),
-	EVERY_THREAD,
-	THREAD_END,
-	ALLOW(read, "eventfds: signals held back"),
-	IOCTL(KVM_GET_REGS, "says where a guest crashed"),
-	IOCTL(KVM_IOEVENTFD, "a queue starts: its kicks leave no exit from then on"),
-	ALLOW(rt_sigreturn, "the signal that ends KVM_RUN"),
-	DEVICE_CONTROL,
+	VCPU,
+};
+
+static const struct rule vcpu_inline_rules[] = {
+	VCPU,
+	ALLOW(writev, "frames from the guest"),
 };
 
 #define BLK_COMMON \
@@ -143,6 +151,7 @@ static const struct rule main_rules[] = {
 const struct rule_set rule_sets[NR_SANDBOX_ROLES] = {
 	[SANDBOX_MAIN] = SET("main", main_rules),
 	[SANDBOX_VCPU] = SET("vcpu", vcpu_rules),
+	[SANDBOX_VCPU_INLINE] = SET("vcpu_inline", vcpu_inline_rules),
 	[SANDBOX_BLK] = SET("blk", blk_rules),
 	[SANDBOX_BLK_URING] = SET("blk_uring", blk_uring_rules),
 	[SANDBOX_NET] = SET("net", net_rules),

@@ -133,6 +133,8 @@ CONFIGS = (
     Config("mimsy-single-nodoorbell", "mimsy",
            mimsy("--irq", "single", "--doorbells", "off", net="vhost=off"),
            "the line and the classic register: virtio-mmio as the standard has it", few=False),
+    Config("mimsy-msi-inline", "mimsy", mimsy("--irq", "msi", net="inline-kick=on"),
+           "an MSI per queue, frames sent by the vCPU itself", few=False, needs="inline-kick="),
     Config("mimsy-msi-sqpoll", "mimsy",
            mimsy("--irq", "msi", net="vhost=off", disk="sqpoll=on,poll-us=100"),
            "the disk submits through a polling thread of the kernel", few=False, needs="sqpoll="),

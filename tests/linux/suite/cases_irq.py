@@ -80,6 +80,23 @@ def a_net_on_linux_6_1_fires_each_pair(bench):
 
 
 @case(cost=2, needs=("6.12",))
+def a_net_with_inline_kicks_sends_without_its_threads(bench):
+    guest = Guest(cpus=2, nets=("queues=2,inline-kick=on",), tests="irqs,net,tcp,control,irqs")
+    outcome = bench.boot(guest).check("irqs", "net", "tcp", "control")
+    outcome.check_fired("virtio0-input.0", "virtio0-input.1", "virtio0-output.0",
+                        "virtio0-output.1")
+    device = outcome.device(0)
+    sent = [device["queues"][q] for q in (1, 3)]
+    for queue in sent:
+        # The thread is woken for the rest of a burst only.
+        expect(queue["frames"] >= 100, f"{queue['frames']} frames sent")
+        expect(queue["kicks"] * 5 < queue["frames"], f"{queue['kicks']} wake-ups of the thread")
+    kicks = device["notify_writes"]
+    expect(kicks * 4 > sum(q["frames"] for q in sent), f"{kicks} kicks came as exits")
+    expect(device["vhost"] == 0, "vhost was used")
+
+
+@case(cost=2, needs=("6.12",))
 def a_net_over_the_single_line_carries_tcp(bench):
     guest = Guest(cpus=2, nets=("queues=2,irq=single", "irq=shared"), tests="irqs,net,tcp,irqs")
     outcome = bench.boot(guest).check("irqs", "net", "tcp")

@@ -35,6 +35,9 @@ static int fake_start(struct virtio_dev *dev, const struct virtio_start *s)
 	assert(!d->started);
 	d->nr_starts++;
 	d->start = *s;
+	for (unsigned int q = 0; q < FAKE_DEV_QUEUES; q++)
+		if (d->inline_queues >> q & 1)
+			s->queue[q].inline_kick = true;
 	d->started = !d->start_result;
 	return d->start_result;
 }
@@ -50,6 +53,14 @@ static void fake_stop(struct virtio_dev *dev)
 	d->started = false;
 }
 
+static void fake_kick(struct virtio_dev *dev, unsigned int queue)
+{
+	struct fake_dev *d = to_fake(dev);
+
+	assert(d->started && queue < FAKE_DEV_QUEUES && d->inline_queues >> queue & 1);
+	d->nr_inline[queue]++;
+}
+
 static void fake_free(struct virtio_dev *dev)
 {
 	assert(!to_fake(dev)->started);
@@ -61,6 +72,7 @@ static const struct virtio_dev_ops fake_ops = {
 	.write_config = fake_write_config,
 	.start = fake_start,
 	.stop = fake_stop,
+	.kick = fake_kick,
 	.free = fake_free,
 };
 

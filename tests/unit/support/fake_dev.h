@@ -26,6 +26,8 @@ struct fake_dev {
 	struct virtio_dev dev;
 	uint8_t config[FAKE_DEV_CONFIG_LEN];
 	int start_result;		/* set by the test */
+	uint32_t inline_queues;		/* likewise: a bit for each that wants inline kicks */
+	unsigned int nr_inline[FAKE_DEV_QUEUES];	/* kicks that came so */
 	struct virtio_start start;	/* of the last start() */
 	bool started;
 	unsigned int nr_starts, nr_stops, nr_frees, nr_config_writes;

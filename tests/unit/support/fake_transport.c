@@ -127,6 +127,7 @@ int fake_start(struct fake_transport *ft, uint64_t features)
 		ck_assert_int_eq(virtq_start(ft->vq[q], &ft->driver[q].cfg, features), 0);
 		ft->queue[q].vq = ft->left_out[q] ? NULL : ft->vq[q];
 		ft->queue[q].cfg = ft->driver[q].cfg;
+		ft->queue[q].inline_kick = false;
 	}
 	ft->started = true;
 	return ft->dev->ops->start(ft->dev, &s);
@@ -149,7 +150,10 @@ struct vdriver *fake_driver(struct fake_transport *ft, unsigned int q)
 
 void fake_force_kick(struct fake_transport *ft, unsigned int q)
 {
-	signal_fd(ft->queue[q].kick_fd);
+	if (ft->started && ft->queue[q].inline_kick)
+		ft->dev->ops->kick(ft->dev, q);
+	else
+		signal_fd(ft->queue[q].kick_fd);
 }
 
 void fake_kick(struct fake_transport *ft, unsigned int q)

@@ -65,7 +65,7 @@ static void connect_pair(struct net_fixture *f, unsigned int i)
 	f->peer[i] = fd[1];
 }
 
-struct net_fixture *net_fixture_create(unsigned int pairs)
+static struct net_fixture *create(unsigned int pairs, bool inline_kick)
 {
 	struct virtio_net_cfg cfg = VIRTIO_NET_CFG_DEFAULT;
 	struct net_fixture *f = calloc(1, sizeof(*f));
@@ -80,10 +80,21 @@ struct net_fixture *net_fixture_create(unsigned int pairs)
 	cfg.queue_size = NET_RING;
 	cfg.has_mac = true;
 	cfg.mtu = 1400;
+	cfg.inline_kick = inline_kick;
 	memcpy(cfg.mac, "\x52\x54\x00\x12\x34\x56", 6);
 	ck_assert_int_eq(virtio_net_create(&f->dev, &cfg, &f->be, "net0"), 0);
 	f->ft = fake_transport_create(f->dev, NET_RING);
 	return f;
+}
+
+struct net_fixture *net_fixture_create(unsigned int pairs)
+{
+	return create(pairs, false);
+}
+
+struct net_fixture *net_fixture_create_inline(unsigned int pairs)
+{
+	return create(pairs, true);
 }
 
 void net_fixture_free(struct net_fixture *f)

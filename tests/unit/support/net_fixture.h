@@ -32,6 +32,8 @@ struct net_fixture {
 
 /* Not started. The MAC is 52:54:00:12:34:56, the MTU 1400. */
 struct net_fixture *net_fixture_create(unsigned int pairs);
+/* The same with inline kicks. */
+struct net_fixture *net_fixture_create_inline(unsigned int pairs);
 void net_fixture_free(struct net_fixture *f);
 
 /* Adds a buffer of len bytes to a receive queue, filled with 0xee. */

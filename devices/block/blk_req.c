@@ -63,6 +63,7 @@ static int parse_ranges(struct blk_req *req, const struct blk_limits *limits)
 		return VIRTIO_BLK_S_IOERR;
 	for (unsigned int i = 0; i < req->nr_ranges; i++) {
 		iov_take(&req->iov, &nr_iov, &raw, sizeof(raw));
+		req->nr_iov = (int)nr_iov;
 		ret = parse_range(&req->range[i], &raw, req->type, limits);
 		if (ret)
 			return ret;

@@ -35,7 +35,7 @@ struct blk_range {
 struct blk_req {
 	uint32_t type;		/* VIRTIO_BLK_T_* */
 	uint64_t sector;	/* IN and OUT */
-	struct iovec *iov;	/* the data; points into the caller's array */
+	struct iovec *iov;	/* the data, but not the ranges; points into the caller's array */
 	int nr_iov;
 	uint32_t data_len;
 	uint8_t *status;	/* guest memory */

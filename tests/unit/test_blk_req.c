@@ -336,6 +336,39 @@ START_TEST(one_bad_range_of_several_refuses_the_request)
 }
 END_TEST
 
+/* What they were read from is in no list that somebody could use again. */
+START_TEST(ranges_are_no_data)
+{
+	struct virtio_blk_discard_write_zeroes r[3] = { { 0, 1, 0 }, { 8, 2, 0 }, { 16, 3, 0 } };
+	const uint32_t cut = 16 * (uint32_t)_i + 5;
+
+	memcpy(mem.data, r, sizeof(r));
+	mem.hdr.type = VIRTIO_BLK_T_DISCARD;
+	put(false, &mem.hdr, sizeof(mem.hdr));
+	put(false, mem.data, cut);
+	put(false, mem.data + cut, sizeof(r) - cut);
+	put(true, &mem.status, 1);
+	ck_assert_int_eq(parse(), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(req.nr_ranges, 3);
+	ck_assert_uint_eq(req.range[2].nr_sectors, 3);
+	ck_assert_int_eq(req.nr_iov, 0);
+}
+END_TEST
+
+/* row B8 */
+START_TEST(a_refused_range_leaves_those_behind_it)
+{
+	struct virtio_blk_discard_write_zeroes r[2] = { { SECTORS, 1, 0 }, { 0, 1, 0 } };
+
+	memcpy(mem.data, r, sizeof(r));
+	ck_assert_int_eq(parse_request(VIRTIO_BLK_T_WRITE_ZEROES, 0, sizeof(r)),
+			 VIRTIO_BLK_S_IOERR);
+	ck_assert_int_eq(req.nr_iov, 1);
+	ck_assert_ptr_eq(req.iov[0].iov_base, mem.data + sizeof(r[0]));
+	ck_assert_uint_eq(req.iov[0].iov_len, sizeof(r[1]));
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_req");
@@ -365,6 +398,8 @@ Suite *test_suite(void)
 			    ARRAY_SIZE(range_cases));
 	tcase_add_loop_test(tc, the_list_of_ranges_has_its_limits, 0, ARRAY_SIZE(list_cases));
 	tcase_add_test(tc, one_bad_range_of_several_refuses_the_request);
+	tcase_add_loop_test(tc, ranges_are_no_data, 0, 3);
+	tcase_add_test(tc, a_refused_range_leaves_those_behind_it);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -191,8 +191,8 @@ void net_pair_kick(struct net_pair *p)
 	bool wake;
 
 	lock_tx(p);
-	due = tx_queue(p)->coal.due_ns;
-	wake = run_tx_locked(p) || (!due && tx_queue(p)->coal.due_ns);
+	due = net_queue_due(tx_queue(p));
+	wake = run_tx_locked(p) || (!due && net_queue_due(tx_queue(p)));
 	unlock_tx(p);
 	if (wake)
 		eventfd_write(p->queue[NET_PAIR_TX]->kick_fd, 1);
@@ -276,24 +276,26 @@ static void count_kicks(struct net_pair *p, unsigned int events)
 /* How long an interrupt that the driver lets wait has left; UINT64_MAX: there is none. */
 static uint64_t coalesced_ns(struct net_pair *p)
 {
-	uint64_t rx = rx_queue(p)->coal.due_ns, tx, due, now;
+	uint64_t rx = net_queue_due(rx_queue(p)), tx = net_queue_due(tx_queue(p));
+	uint64_t due = rx && tx ? MIN(rx, tx) : rx | tx, now;
 
-	lock_tx(p);
-	tx = tx_queue(p)->coal.due_ns;
-	unlock_tx(p);
-	due = rx && tx ? MIN(rx, tx) : rx | tx;
 	if (!due)
 		return UINT64_MAX;
 	now = clock_now_ns();
 	return due > now ? due - now : 0;
 }
 
+static bool is_due(const struct net_queue *q, uint64_t now)
+{
+	return net_queue_due(q) && net_queue_due(q) <= now;
+}
+
 static void publish_due(struct net_pair *p, uint64_t now)
 {
-	if (rx_queue(p)->coal.due_ns && rx_queue(p)->coal.due_ns <= now)
+	if (is_due(rx_queue(p), now))
 		net_queue_publish(rx_queue(p));
 	lock_tx(p);
-	if (tx_queue(p)->coal.due_ns && tx_queue(p)->coal.due_ns <= now)
+	if (is_due(tx_queue(p), now))
 		net_queue_publish(tx_queue(p));
 	unlock_tx(p);
 }
@@ -346,7 +348,7 @@ static void send_rest(struct net_pair *p)
 {
 	unsigned int nr;
 
-	if (rx_queue(p)->coal.due_ns)
+	if (net_queue_due(rx_queue(p)))
 		net_queue_publish(rx_queue(p));
 	if (!tx_queue(p)->vq)
 		return;
@@ -453,7 +455,7 @@ static int take_queue(struct net_pair *p, struct net_queue *q, enum net_pair_que
 	q->broken = false;
 	net_queue_coalesce(q, 0, 0);
 	q->coal.nr = 0;
-	q->coal.due_ns = 0;
+	atomic_init(&q->coal.due_ns, 0);
 	q->features = s->features;
 	q->transport = s->transport;
 	if (!from || !from->vq)

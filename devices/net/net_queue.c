@@ -21,10 +21,15 @@ bool net_queue_pop(struct net_queue *q, struct virtq_chain *c, struct iovec *iov
 	return !ret;
 }
 
+static void set_due(struct net_queue *q, uint64_t ns)
+{
+	atomic_store_explicit(&q->coal.due_ns, ns, memory_order_relaxed);
+}
+
 bool net_queue_publish(struct net_queue *q)
 {
 	q->coal.nr = 0;
-	q->coal.due_ns = 0;
+	set_due(q, 0);
 	if (!virtq_publish(q->vq))
 		return false;
 	counter_add(&q->stats.interrupts, 1);
@@ -45,6 +50,6 @@ void net_queue_publish_soon(struct net_queue *q, uint32_t nr)
 	q->coal.nr += nr;
 	if (!usecs || (packets && q->coal.nr >= packets) || !virtq_publish_open(q->vq))
 		net_queue_publish(q);
-	else if (!q->coal.due_ns)
-		q->coal.due_ns = clock_now_ns() + usecs * 1000ull;
+	else if (!net_queue_due(q))
+		set_due(q, clock_now_ns() + usecs * 1000ull);
 }

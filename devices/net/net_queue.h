@@ -17,7 +17,7 @@
 struct net_coal {
 	atomic_uint_fast64_t setting;		/* any thread: usecs << 32 | packets */
 	uint32_t nr;				/* worker: packets that wait */
-	uint64_t due_ns;			/* worker: until then; 0: none waits */
+	atomic_uint_fast64_t due_ns;		/* worker sets: until then; 0: none waits */
 };
 
 struct net_queue {
@@ -50,7 +50,13 @@ void net_queue_break(struct net_queue *q, const char *why);
 /* Shows the driver what was used, with an interrupt if it wants one. Returns whether it did. */
 bool net_queue_publish(struct net_queue *q);
 
-/* The same for nr packets, unless the driver wants to hear of more at once. */
+/* When an interrupt that waits is due; 0: none does. Any thread. */
+static inline uint64_t net_queue_due(const struct net_queue *q)
+{
+	return atomic_load_explicit(&q->coal.due_ns, memory_order_relaxed);
+}
+
+/* net_queue_publish() for nr packets, unless the driver wants to hear of more at once. */
 void net_queue_publish_soon(struct net_queue *q, uint32_t nr);
 
 /* Forgets what the driver set; or sets it: usecs 0: every packet counts, packets 0: any number. */

@@ -36,6 +36,7 @@ const char cli_net_help[] =
 	"mtu=N             68..65535, told to the guest\n"
 	"vhost=auto|on|off frames are moved by the host's kernel (auto)\n"
 	"inline-kick=on|off   the vCPU sends its frames itself; no vhost then (off)\n"
+	"rss=on|off        the guest may spread received frames by a hash; takes root (off)\n"
 	"cpus=LIST         host CPUs for the pairs' threads, in turn: 0-3:8\n"
 	"irq=msi|shared|single   instead of --irq\n"
 	"fd=N              an open tap queue; once for each pair";
@@ -254,6 +255,11 @@ static int net_inline_kick(void *ctx, char *v)
 	return cli_on_off(v, &((struct vm_net *)ctx)->net.inline_kick);
 }
 
+static int net_rss(void *ctx, char *v)
+{
+	return cli_on_off(v, &((struct vm_net *)ctx)->net.rss);
+}
+
 /* One for each pair. */
 static int net_fd(void *ctx, char *v)
 {
@@ -280,6 +286,7 @@ static const struct cli_key net_keys[] = {
 	{ "mtu", net_mtu },
 	{ "vhost", net_vhost },
 	{ "inline-kick", net_inline_kick },
+	{ "rss", net_rss },
 	{ "fd", net_fd },
 	{ "cpus", net_cpus },
 	{ "irq", net_irq },
@@ -377,6 +384,8 @@ int cli_net(struct vm_config *c, const char *arg)
 		return said("--net: tap= and fd= are two interfaces");
 	if (!ret && n->net.inline_kick && n->net.vhost == VIRTIO_NET_VHOST_ON)
 		return said("--net: inline-kick=on leaves nothing to vhost=on");
+	if (!ret && n->net.rss && n->net.pairs < 2)
+		return said("--net: rss=on spreads frames over queues: queues=2 or more");
 	if (!ret)
 		c->nr_nets++;
 	return ret;

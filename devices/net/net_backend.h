@@ -26,12 +26,15 @@ enum net_offload {
 };
 
 struct net_backend;
+struct net_rss;
 
 struct net_backend_ops {
 	/* Which offloads frames to the guest may use. NULL: none, or fixed. */
 	int (*set_offloads)(struct net_backend *b, unsigned int offloads);
 	/* The first n pairs take part, the others get no frames. NULL: all always do. */
 	int (*set_pairs)(struct net_backend *b, unsigned int n);
+	/* Frames to the guest are steered so; r NULL: as it likes. NULL unless has_rss. */
+	int (*set_rss)(struct net_backend *b, const struct net_rss *r);
 	bool (*link_is_up)(struct net_backend *b);
 	/* Call it when link_fd is readable, then ask. NULL: link_is_up does it. */
 	void (*link_take_news)(struct net_backend *b);
@@ -45,6 +48,7 @@ struct net_backend {
 	int fd[NET_BACKEND_MAX_PAIRS];	/* set once */
 	bool is_tap;			/* set once: fd is what vhost-net takes */
 	int vhost_fd[NET_BACKEND_MAX_PAIRS];	/* set once if is_tap: for fd, or -errno */
+	bool has_rss;			/* set once */
 	int link_fd;			/* set once; -1: the link is always up */
 };
 

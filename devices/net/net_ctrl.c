@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "net_hdr.h"
+#include "net_rss.h"
 
 static bool has(const struct net_ctrl *c, unsigned int bit)
 {
@@ -69,10 +70,21 @@ static int handle_mac(const struct net_ctrl *c, uint8_t cmd, const uint8_t *data
 	return c->ops->set_mac(c->ctx, data);
 }
 
+static int handle_rss(const struct net_ctrl *c, const uint8_t *data, uint32_t len)
+{
+	struct net_rss r;
+
+	if (!has(c, VIRTIO_NET_F_RSS) || net_rss_parse(&r, data, len, c->max_pairs))
+		return -EINVAL;
+	return c->ops->set_rss(c->ctx, &r);
+}
+
 static int handle_mq(const struct net_ctrl *c, uint8_t cmd, const uint8_t *data, uint32_t len)
 {
 	uint16_t n;
 
+	if (cmd == VIRTIO_NET_CTRL_MQ_RSS_CONFIG)
+		return handle_rss(c, data, len);
 	if (!has(c, VIRTIO_NET_F_MQ) || cmd != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET || len != sizeof(n))
 		return -EINVAL;
 	memcpy(&n, data, sizeof(n));

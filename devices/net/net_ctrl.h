@@ -6,10 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct net_rss;
+
 #define NET_CTRL_MAX_LEN 2048u	/* of a command: header and two tables of 128 addresses fit */
 
 struct net_ctrl_ops {	/* 0 or -errno */
 	int (*set_pairs)(void *ctx, unsigned int n);
+	/* the same, and how frames are spread over them; set_pairs ends it */
+	int (*set_rss)(void *ctx, const struct net_rss *r);
 	int (*set_mac)(void *ctx, const uint8_t mac[6]);
 	/* guest_features: the VIRTIO_NET_F_GUEST_* bits that are to be on */
 	int (*set_offloads)(void *ctx, uint64_t guest_features);

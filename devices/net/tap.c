@@ -23,6 +23,7 @@
 
 #include "log.h"
 #include "net_backend.h"
+#include "tap_rss.h"
 #include "util.h"
 #include "virtio_net_cfg.h"
 #include "zalloc.h"
@@ -39,6 +40,8 @@ struct tap {
 	struct net_backend be;
 	bool detached[NET_BACKEND_MAX_PAIRS];	/* control calls */
 	bool gone;				/* likewise: somebody deleted it */
+	struct tap_rss *rss;			/* set once; NULL: none */
+	bool steered;				/* control calls: by rss */
 };
 
 static struct tap *to_tap(struct net_backend *b)
@@ -95,6 +98,31 @@ static int tap_set_pairs(struct net_backend *b, unsigned int n)
 	return ret;
 }
 
+static int steer(struct tap *t, int prog_fd)
+{
+	if (!ioctl(t->be.fd[0], TUNSETSTEERINGEBPF, &prog_fd))
+		return 0;
+	if (errno != EBADFD)
+		return log_errno("steering of a tap's frames");
+	t->gone = true;
+	return 0;
+}
+
+/* Without a program of ours, a flow goes to the queue from which the guest sent its side of it. */
+static int tap_set_rss(struct net_backend *b, const struct net_rss *r)
+{
+	struct tap *t = to_tap(b);
+	int ret = 0;
+
+	if (r)
+		tap_rss_write(t->rss, r);
+	if (t->steered != (r != NULL))
+		ret = steer(t, r ? tap_rss_fd(t->rss) : -1);
+	if (!ret)
+		t->steered = r != NULL;
+	return ret;
+}
+
 /* Not asked for by a vCPU, whose system-call filter has no recv(2). */
 static void tap_link_take_news(struct net_backend *b)
 {
@@ -126,12 +154,14 @@ static void tap_free(struct net_backend *b)
 	}
 	if (b->link_fd >= 0)
 		close(b->link_fd);
+	tap_rss_free(to_tap(b)->rss);
 	free(to_tap(b));
 }
 
 static const struct net_backend_ops tap_ops = {
 	.set_offloads = tap_set_offloads,
 	.set_pairs = tap_set_pairs,
+	.set_rss = tap_set_rss,
 	.link_is_up = tap_link_is_up,
 	.link_take_news = tap_link_take_news,
 	.free = tap_free,
@@ -264,6 +294,17 @@ static void open_vhost(struct tap *t, const struct virtio_net_cfg *cfg)
 	}
 }
 
+/* A program that an earlier owner has left behind ends here. */
+static int open_rss(struct tap *t, const struct virtio_net_cfg *cfg, const char *name)
+{
+	int ret = cfg->rss ? tap_rss_open(&t->rss, name) : 0;
+
+	if (!ret && cfg->rss)
+		ret = steer(t, -1);
+	t->be.has_rss = cfg->rss;
+	return ret;
+}
+
 static bool cfg_is_valid(const struct virtio_net_cfg *cfg)
 {
 	return cfg->pairs && cfg->pairs <= NET_BACKEND_MAX_PAIRS &&
@@ -288,6 +329,8 @@ int tap_open(struct net_backend **out, const struct virtio_net_cfg *cfg, const c
 		t->be.vhost_fd[i] = -ENOTSUP;
 	}
 	ret = open_queues(t, cfg, name);
+	if (!ret)
+		ret = open_rss(t, cfg, name);
 	if (ret) {
 		tap_free(&t->be);
 		return ret;

@@ -5,7 +5,7 @@
  * checked in net_ctrl.c and carried out here, on pair 0's thread.
  *
  * Queues: rx0 tx0 rx1 tx1 ... control; the control queue is number 2 if the
- * driver did not take MQ, else the last one (virtio 1.2, 5.1.2).
+ * driver took neither MQ nor RSS, else the last one (virtio 1.2, 5.1.2).
  */
 #include "virtio_net.h"
 
@@ -24,6 +24,7 @@
 #include "net_ctrl.h"
 #include "net_hdr.h"
 #include "net_pair.h"
+#include "net_rss.h"
 #include "net_vhost.h"
 #include "util.h"
 #include "zalloc.h"
@@ -40,6 +41,7 @@ struct virtio_net {
 	struct virtio_net_config config;	/* set once; but for the next two */
 	atomic_uint_fast64_t mac;		/* any thread; first byte lowest */
 	atomic_bool link_up;			/* any thread */
+	atomic_bool rss_on;			/* any thread: in force */
 	uint64_t features;			/* start to stop: negotiated */
 	struct virtio_transport *transport;	/* start to stop */
 	unsigned int nr_started;		/* transport's lock: pairs that run */
@@ -105,10 +107,19 @@ static int set_backend_pairs(struct virtio_net *n, unsigned int nr)
 	return n->be->ops->set_pairs ? n->be->ops->set_pairs(n->be, nr) : 0;
 }
 
-/* Pairs leave before and join after the backend does, so none reads a detached queue. */
-static int set_pairs(void *ctx, unsigned int nr)
+/* r NULL: off. */
+static int set_backend_rss(struct virtio_net *n, const struct net_rss *r)
 {
-	struct virtio_net *n = ctx;
+	int ret = n->be->has_rss ? n->be->ops->set_rss(n->be, r) : 0;
+
+	if (!ret)
+		atomic_store(&n->rss_on, r != NULL);
+	return ret;
+}
+
+/* Pairs leave before and join after the backend does, so none reads a detached queue. */
+static int activate_pairs(struct virtio_net *n, unsigned int nr)
+{
 	int ret;
 
 	for (unsigned int i = nr; i < n->nr_started; i++)
@@ -117,6 +128,21 @@ static int set_pairs(void *ctx, unsigned int nr)
 	for (unsigned int i = 0; i < MIN(nr, n->nr_started) && !ret; i++)
 		net_pair_set_active(n->pair[i], true);
 	return ret;
+}
+
+/* Of the two kinds of steering the last that was asked for holds: virtio 1.2, 5.1.6.5.5. */
+static int set_pairs(void *ctx, unsigned int nr)
+{
+	int ret = set_backend_rss(ctx, NULL);
+
+	return ret ? ret : activate_pairs(ctx, nr);
+}
+
+static int set_rss(void *ctx, const struct net_rss *r)
+{
+	int ret = activate_pairs(ctx, r->nr_pairs);
+
+	return ret ? ret : set_backend_rss(ctx, r);
 }
 
 static int set_mac(void *ctx, const uint8_t mac[6])
@@ -139,8 +165,8 @@ static int set_coalescing(void *ctx, bool tx, uint32_t packets, uint32_t usecs)
 static uint8_t virtio_net_control(void *ctx, const uint8_t *cmd, uint32_t len)
 {
 	static const struct net_ctrl_ops ops = {
-		.set_pairs = set_pairs, .set_mac = set_mac, .set_offloads = set_offloads,
-		.set_coalescing = set_coalescing,
+		.set_pairs = set_pairs, .set_rss = set_rss, .set_mac = set_mac,
+		.set_offloads = set_offloads, .set_coalescing = set_coalescing,
 	};
 	struct virtio_net *n = ctx;
 	struct net_ctrl c = { .ops = &ops, .ctx = n, .features = n->features,
@@ -173,10 +199,14 @@ static const struct net_pair_ops pair_ops = {
 	.link_event = virtio_net_link_event,
 };
 
+static unsigned int nr_pairs_of(const struct virtio_net *n, uint64_t features)
+{
+	return features & (BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_RSS)) ? n->nr_pairs : 1;
+}
+
 static int start_pair(struct virtio_net *n, unsigned int i, const struct virtio_start *s)
 {
-	bool mq = s->features & BIT(VIRTIO_NET_F_MQ);
-	unsigned int ctrl = mq ? 2 * n->nr_pairs : 2;
+	unsigned int ctrl = 2 * nr_pairs_of(n, s->features);
 	bool has_ctrl = s->features & BIT(VIRTIO_NET_F_CTRL_VQ) && !i;
 	struct net_pair_start ps = {
 		.rx = &s->queue[2 * i],
@@ -199,6 +229,7 @@ static void virtio_net_stop(struct virtio_dev *dev)
 	for (unsigned int i = 0; i < n->nr_started; i++)
 		net_pair_stop(n->pair[i]);
 	n->nr_started = 0;
+	set_backend_rss(n, NULL);
 	set_backend_pairs(n, 1);
 	atomic_store(&n->mac, pack_mac(n->config.mac));
 }
@@ -210,7 +241,7 @@ static void virtio_net_stop(struct virtio_dev *dev)
 static int virtio_net_start(struct virtio_dev *dev, const struct virtio_start *s)
 {
 	struct virtio_net *n = to_net(dev);
-	unsigned int nr = s->features & BIT(VIRTIO_NET_F_MQ) ? n->nr_pairs : 1;
+	unsigned int nr = nr_pairs_of(n, s->features);
 	int ret;
 
 	n->features = s->features;
@@ -259,6 +290,8 @@ static void virtio_net_stats(struct virtio_dev *dev,
 
 	emit(ctx, "vhost", n->has_vhost);
 	emit(ctx, "link_up", atomic_load(&n->link_up));
+	if (n->be->has_rss)
+		emit(ctx, "rss", atomic_load(&n->rss_on));
 }
 
 static void virtio_net_queue_stats(struct virtio_dev *dev, unsigned int queue,
@@ -312,6 +345,8 @@ static uint64_t offered_features(const struct virtio_net_cfg *cfg, const struct 
 
 	if (cfg->pairs > 1)
 		f |= BIT(VIRTIO_NET_F_MQ);
+	if (cfg->rss)
+		f |= BIT(VIRTIO_NET_F_RSS);
 	if (cfg->mtu)
 		f |= BIT(VIRTIO_NET_F_MTU);
 	return f | offload_features(be->offloads);
@@ -383,7 +418,24 @@ static bool cfg_is_valid(const struct virtio_net_cfg *cfg, const struct net_back
 {
 	return cfg->pairs && cfg->pairs <= VIRTIO_NET_MAX_PAIRS && cfg->pairs <= be->nr_pairs &&
 	       cfg->queue_size >= VIRTIO_NET_MIN_SIZE && cfg->queue_size <= VIRTQ_MAX_SIZE &&
-	       !(cfg->queue_size & (cfg->queue_size - 1));
+	       !(cfg->queue_size & (cfg->queue_size - 1)) &&
+	       (!cfg->rss || (cfg->pairs > 1 && be->has_rss));
+}
+
+/* The configuration ends before what only a driver with RSS looks at. */
+static void init_config(struct virtio_net *n, const struct virtio_net_cfg *cfg)
+{
+	n->dev.config_len = cfg->rss ? sizeof(n->config)
+				     : offsetof(struct virtio_net_config, speed);
+	n->config.max_virtqueue_pairs = htole16(cfg->pairs);
+	n->config.mtu = htole16(cfg->mtu);
+	if (!cfg->rss)
+		return;
+	n->config.speed = htole32(UINT32_MAX);	/* not known, and not asked for */
+	n->config.duplex = UINT8_MAX;
+	n->config.rss_max_key_size = NET_RSS_MAX_KEY;
+	n->config.rss_max_indirection_table_length = htole16(NET_RSS_MAX_QUEUES);
+	n->config.supported_hash_types = htole32(NET_RSS_HASH_TYPES);
 }
 
 static int init(struct virtio_net *n, const struct virtio_net_cfg *cfg, const char *name)
@@ -392,13 +444,11 @@ static int init(struct virtio_net *n, const struct virtio_net_cfg *cfg, const ch
 	n->dev.device_id = VIRTIO_ID_NET;
 	n->dev.nr_queues = (uint16_t)(2 * cfg->pairs + 1);
 	n->dev.queue_size_max = cfg->queue_size;
-	n->dev.config_len = offsetof(struct virtio_net_config, speed);
 	n->dev.features = offered_features(cfg, n->be);
 	guest_errors_init(&n->dev.errors, name);
 	n->nr_pairs = cfg->pairs;
 	n->inline_kick = cfg->inline_kick;
-	n->config.max_virtqueue_pairs = htole16(cfg->pairs);
-	n->config.mtu = htole16(cfg->mtu);
+	init_config(n, cfg);
 	atomic_store(&n->link_up, ask_link(n));
 	return choose_mac(n->config.mac, cfg);
 }

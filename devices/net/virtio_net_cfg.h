@@ -28,6 +28,7 @@ struct virtio_net_cfg {
 	uint16_t mtu;			/* told to the driver; 0: not told */
 	enum virtio_net_vhost vhost;
 	bool inline_kick;		/* frames are sent by the vCPU itself; no vhost then */
+	bool rss;			/* the driver may choose queues by a hash */
 	const int *cpus;		/* pair i's thread runs on CPU cpus[i % nr_cpus] */
 	unsigned int nr_cpus;		/* 0: anywhere */
 	const struct worker_entry *entry;	/* for the pairs' threads; NULL: none */

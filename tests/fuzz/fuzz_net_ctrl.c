@@ -10,6 +10,7 @@
 
 #include "fuzz.h"
 #include "net_ctrl.h"
+#include "net_rss.h"
 #include "util.h"
 
 #define MAX_PAIRS	32u
@@ -30,6 +31,20 @@ static int set_pairs(void *ctx, unsigned int n)
 	struct model *m = ctx;
 
 	FUZZ_CHECK(has(m, VIRTIO_NET_F_MQ) && n >= 1 && n <= m->ctrl.max_pairs);
+	m->nr_calls++;
+	return m->result;
+}
+
+static int set_rss(void *ctx, const struct net_rss *r)
+{
+	struct model *m = ctx;
+
+	FUZZ_CHECK(has(m, VIRTIO_NET_F_RSS));
+	FUZZ_CHECK(!(r->hash_types & ~NET_RSS_HASH_TYPES) && r->mask < NET_RSS_MAX_QUEUES);
+	FUZZ_CHECK(!(r->mask & (r->mask + 1)));
+	FUZZ_CHECK(r->nr_pairs <= m->ctrl.max_pairs && r->unclassified < r->nr_pairs);
+	for (unsigned int i = 0; i <= r->mask; i++)
+		FUZZ_CHECK(r->queue[i] < r->nr_pairs);
 	m->nr_calls++;
 	return m->result;
 }
@@ -84,6 +99,7 @@ static bool is_mac_table(const uint8_t *p, uint64_t len)
 
 static const struct net_ctrl_ops ops = {
 	.set_pairs = set_pairs,
+	.set_rss = set_rss,
 	.set_mac = set_mac,
 	.set_offloads = set_offloads,
 	.set_coalescing = set_coalescing,

@@ -18,6 +18,13 @@ static int set_pairs(void *ctx, unsigned int n)
 	return result;
 }
 
+static int set_rss(void *ctx, const struct net_rss *r)
+{
+	(void)ctx;
+	(void)r;
+	return result;
+}
+
 static int set_mac(void *ctx, const uint8_t mac[6])
 {
 	(void)ctx;
@@ -47,8 +54,8 @@ static int set_coalescing(void *ctx, bool tx, uint32_t packets, uint32_t usecs)
 }
 
 static const struct net_ctrl_ops ops = {
-	.set_pairs = set_pairs, .set_mac = set_mac, .set_offloads = set_offloads,
-	.set_coalescing = set_coalescing,
+	.set_pairs = set_pairs, .set_rss = set_rss, .set_mac = set_mac,
+	.set_offloads = set_offloads, .set_coalescing = set_coalescing,
 };
 
 static struct net_ctrl ctrl = {
@@ -56,7 +63,8 @@ static struct net_ctrl ctrl = {
 	.max_pairs = 4,
 	.features = BIT(VIRTIO_NET_F_CTRL_RX) | BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
 		    BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) |
-		    BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_NOTF_COAL),
+		    BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_NOTF_COAL) |
+		    BIT(VIRTIO_NET_F_RSS),
 };
 
 static const struct {
@@ -87,6 +95,12 @@ static const struct {
 	{ 4, 0, 2, { 0 }, VIRTIO_NET_ERR },
 	{ 4, 0, 2, { 0, 0x80 }, VIRTIO_NET_ERR },
 	{ 4, 1, 2, { 1 }, VIRTIO_NET_ERR },
+	{ 4, 2, 13, { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, VIRTIO_NET_ERR },
+	/* hash types, mask, unclassified queue, one entry, pairs to send on, no key */
+	{ 4, 1, 13, { 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 4, 0, 0 }, VIRTIO_NET_OK },
+	{ 4, 1, 13, { 1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 4, 0, 0 }, VIRTIO_NET_ERR },
+	{ 4, 1, 13, { 1, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0 }, VIRTIO_NET_ERR },
+	{ 4, 1, 12, { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0 }, VIRTIO_NET_ERR },
 	{ 5, 0, 8, { 2 }, VIRTIO_NET_OK },
 	{ 5, 0, 8, { 1 }, VIRTIO_NET_ERR },
 	{ 5, 0, 7, { 0 }, VIRTIO_NET_ERR },

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/if.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -16,16 +17,19 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fake_ioctl.h"
 #include "net_backend.h"
+#include "net_rss.h"
 #include "runner.h"
 #include "tap.h"
 #include "util.h"
 #include "virtio_net_cfg.h"
 
 #define SKIP 77
+#define NOBODY 65534
 
 static struct virtio_net_cfg cfg;
 static struct net_backend *be;
@@ -61,6 +65,17 @@ static void make_tap(short flags)
 	strcpy(ifr.ifr_name, cfg.tap);
 	ck_assert_int_eq(ioctl(fd, TUNSETIFF, &ifr), 0);
 	ck_assert_int_eq(ioctl(fd, TUNSETPERSIST, 1), 0);
+	close(fd);
+}
+
+static void give_tap_away(void)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE | IFF_VNET_HDR };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	strcpy(ifr.ifr_name, cfg.tap);
+	ck_assert_int_eq(ioctl(fd, TUNSETIFF, &ifr), 0);
+	ck_assert_int_eq(ioctl(fd, TUNSETOWNER, NOBODY), 0);
 	close(fd);
 }
 
@@ -333,6 +348,147 @@ START_TEST(frames_go_both_ways_behind_a_12_byte_header)
 }
 END_TEST
 
+/* What the tap is to steer by: 0 nothing, 1 a program, -1 not told since. */
+static int steering;
+
+static int watch_steering(int fd, unsigned long request, void *arg)
+{
+	(void)fd;
+	if (request == TUNSETSTEERINGEBPF)
+		steering = *(int *)arg >= 0;
+	return FAKE_IOCTL_PASS;
+}
+
+static void open_rss(void)
+{
+	cfg.rss = true;
+	cfg.pairs = 2;
+	make_tap(IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
+	fake_ioctl_set(watch_steering);
+	steering = -1;
+	ck_assert_int_eq(open_it(), 0);
+}
+
+/* A frame of TCP over IPv4 that the host sends; the queue that it came out of, -1: none. */
+static int queue_of_frame(uint16_t port)
+{
+	uint8_t frame[64] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0, 0x45 }, got[2048];
+	struct pollfd p[2] = { { be->fd[0], POLLIN, 0 }, { be->fd[1], POLLIN, 0 } };
+	int fd = sniff(), queue = -1;
+
+	frame[14 + 9] = 6;
+	frame[34] = (uint8_t)(port >> 8);
+	frame[35] = (uint8_t)port;
+	ck_assert_int_eq(write(fd, frame, sizeof(frame)), sizeof(frame));
+	close(fd);
+	while (queue < 0 && poll(p, 2, 2000) > 0)
+		for (int i = 0; i < 2; i++)	/* the host's own chatter (IPv6) comes too */
+			if (p[i].revents && read(p[i].fd, got, sizeof(got)) == 76 &&
+			    !memcmp(got + 12, frame, sizeof(frame)))
+				queue = i;
+	return queue;
+}
+
+START_TEST(frames_come_out_of_the_queue_that_the_table_names)
+{
+	struct net_rss r = { .hash_types = NET_RSS_HASH_TYPES, .mask = 0 };
+
+	open_rss();
+	ck_assert_int_eq(steering, 0);
+	set_up(true);
+	for (uint16_t i = 0; i < 6; i++) {
+		r.queue[0] = i % 2;
+		ck_assert_int_eq(be->ops->set_rss(be, &r), 0);
+		ck_assert_int_eq(queue_of_frame((uint16_t)(1000 + i)), i % 2);
+	}
+	r.hash_types = 0;
+	for (r.unclassified = 0; r.unclassified < 2; r.unclassified++) {
+		ck_assert_int_eq(be->ops->set_rss(be, &r), 0);
+		ck_assert_int_eq(queue_of_frame(7), r.unclassified);
+	}
+}
+END_TEST
+
+START_TEST(the_program_is_attached_once_and_taken_off_at_the_end)
+{
+	struct net_rss r = { .hash_types = NET_RSS_HASH_TYPES };
+
+	open_rss();
+	ck_assert_int_eq(steering, 0);
+	ck_assert_int_eq(be->ops->set_rss(be, &r), 0);
+	ck_assert_int_eq(steering, 1);
+	steering = -1;
+	ck_assert_int_eq(be->ops->set_rss(be, &r), 0);
+	ck_assert_int_eq(steering, -1);
+	ck_assert_int_eq(be->ops->set_rss(be, NULL), 0);
+	ck_assert_int_eq(steering, 0);
+	steering = -1;
+	ck_assert_int_eq(be->ops->set_rss(be, NULL), 0);
+	ck_assert_int_eq(steering, -1);
+}
+END_TEST
+
+START_TEST(without_rss_no_program_is_made_or_taken_off)
+{
+	cfg.pairs = 2;
+	fake_ioctl_set(watch_steering);
+	steering = -1;
+	ck_assert_int_eq(open_it(), 0);
+	ck_assert(!be->has_rss);
+	ck_assert_int_eq(steering, -1);
+}
+END_TEST
+
+START_TEST(a_tap_that_cannot_be_steered_is_refused)
+{
+	cfg.rss = true;
+	cfg.pairs = 2;
+	refuse_all(TUNSETSTEERINGEBPF, EINVAL);
+	ck_assert_int_eq(open_it(), -EINVAL);
+}
+END_TEST
+
+START_TEST(steering_that_fails_is_an_error_unless_the_tap_is_gone)
+{
+	struct net_rss r = { .hash_types = NET_RSS_HASH_TYPES };
+
+	open_rss();
+	refuse_all(TUNSETSTEERINGEBPF, ENOMEM);
+	ck_assert_int_eq(be->ops->set_rss(be, &r), -ENOMEM);
+	fake_ioctl_set(NULL);
+	delete_link();
+	ck_assert_int_eq(be->ops->set_rss(be, &r), 0);
+	ck_assert_int_eq(be->ops->set_rss(be, NULL), 0);
+}
+END_TEST
+
+/* Before Linux 5.8 root; since then a right of its own. */
+START_TEST(rss_without_the_right_to_load_a_program_is_refused)
+{
+	cfg.rss = true;
+	cfg.pairs = 2;
+	make_tap(IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
+	give_tap_away();
+	ck_assert_int_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
+	ck_assert_int_lt(open_it(), 0);
+}
+END_TEST
+
+static bool bpf_is_allowed(void)
+{
+	union bpf_attr a;
+	int fd;
+
+	memset(&a, 0, sizeof(a));
+	a.map_type = BPF_MAP_TYPE_ARRAY;
+	a.key_size = a.value_size = 4;
+	a.max_entries = 1;
+	fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &a, sizeof(a));
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static void skip_without_tun(void)
 {
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
@@ -372,6 +528,14 @@ Suite *test_suite(void)
 	tcase_add_test(tc, without_vhost_none_is_opened);
 	tcase_add_test(tc, a_passed_descriptor_that_is_no_tap_is_refused);
 	tcase_add_test(tc, frames_go_both_ways_behind_a_12_byte_header);
+	tcase_add_test(tc, without_rss_no_program_is_made_or_taken_off);
+	if (bpf_is_allowed()) {
+		tcase_add_test(tc, frames_come_out_of_the_queue_that_the_table_names);
+		tcase_add_test(tc, the_program_is_attached_once_and_taken_off_at_the_end);
+		tcase_add_test(tc, a_tap_that_cannot_be_steered_is_refused);
+		tcase_add_test(tc, steering_that_fails_is_an_error_unless_the_tap_is_gone);
+		tcase_add_test(tc, rss_without_the_right_to_load_a_program_is_refused);
+	}
 	suite_add_tcase(s, tc);
 	return s;
 }

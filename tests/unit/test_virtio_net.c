@@ -51,26 +51,9 @@ static void setup_stopped(void)
 	f = net_fixture_create(2);
 }
 
-/* Sends a control command on queue q; returns the answer. */
 static uint8_t control(unsigned int q, uint8_t class, uint8_t cmd, const void *data, uint32_t len)
 {
-	struct vdriver *d = fake_driver(f->ft, q);
-	gpa_t gpa = vdriver_alloc(d, 2 + len + 1);
-	struct vbuf buf[3] = { { gpa, 2, false }, { gpa + 2, len, false },
-			       { gpa + 2 + len, 1, true } };
-	uint8_t *p = vdriver_ptr(d, gpa);
-	uint16_t head;
-	uint32_t used;
-
-	p[0] = class;
-	p[1] = cmd;
-	memcpy(p + 2, data, len);
-	p[2 + len] = 0xee;
-	vdriver_add(d, buf, 3);
-	fake_kick(f->ft, q);
-	fake_wait_used(f->ft, q, &head, &used);
-	ck_assert_uint_eq(used, 1);
-	return p[2 + len];
+	return net_control(f, q, class, cmd, data, len);
 }
 
 static void coalesce(uint8_t direction, uint32_t packets, uint32_t usecs)
@@ -280,6 +263,7 @@ START_TEST(the_configuration_space_describes_the_device)
 	ck_assert_uint_eq(c.max_virtqueue_pairs, 2);
 	ck_assert_uint_eq(c.mtu, 1400);
 	ck_assert_uint_eq(f->dev->nr_queues, 5);
+	ck_assert_uint_eq(f->dev->config_len, 12);
 }
 END_TEST
 

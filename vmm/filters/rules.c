@@ -59,6 +59,7 @@
 	ALLOW(epoll_ctl, "doorbells of a network interface"), \
 	IOCTL(TUNSETOFFLOAD, "offloads of a tap"), \
 	IOCTL(TUNSETQUEUE, "queues of a tap"), \
+	IOCTL(TUNSETSTEERINGEBPF, "the end of rss=on, when a device stops"), \
 	IOCTL(VHOST_SET_FEATURES, "vhost-net, when a device starts"), \
 	IOCTL(VHOST_SET_MEM_TABLE, "the same"), \
 	IOCTL(VHOST_SET_VRING_NUM, "the same"), \
@@ -121,6 +122,7 @@ static const struct rule net_rules[] = {
 	IOCTL(TUNGETIFF, "name of the interface"),
 	IOCTL(TUNSETOFFLOAD, "offloads, on the control queue"),
 	IOCTL(TUNSETQUEUE, "number of queues in use, the same"),
+	IOCTL(TUNSETSTEERINGEBPF, "rss=on, the same"),
 	IOCTL(VHOST_NET_SET_BACKEND, "the same, with vhost-net"),
 };
 

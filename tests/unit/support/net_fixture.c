@@ -30,6 +30,18 @@ static int host_set_pairs(struct net_backend *b, unsigned int n)
 	return 0;
 }
 
+static int host_set_rss(struct net_backend *b, const struct net_rss *r)
+{
+	struct net_fixture *f = to_fixture(b);
+
+	if (f->rss_result)
+		return f->rss_result;
+	f->rss_on = r != NULL;
+	if (r)
+		f->rss = *r;
+	return 0;
+}
+
 static bool host_link_is_up(struct net_backend *b)
 {
 	eventfd_t v;
@@ -50,6 +62,7 @@ static void host_free(struct net_backend *b)
 static const struct net_backend_ops host_ops = {
 	.set_offloads = host_set_offloads,
 	.set_pairs = host_set_pairs,
+	.set_rss = host_set_rss,
 	.link_is_up = host_link_is_up,
 	.free = host_free,
 };
@@ -65,7 +78,7 @@ static void connect_pair(struct net_fixture *f, unsigned int i)
 	f->peer[i] = fd[1];
 }
 
-static struct net_fixture *create(unsigned int pairs, bool inline_kick)
+static struct net_fixture *create(unsigned int pairs, bool inline_kick, bool rss)
 {
 	struct virtio_net_cfg cfg = VIRTIO_NET_CFG_DEFAULT;
 	struct net_fixture *f = calloc(1, sizeof(*f));
@@ -73,6 +86,7 @@ static struct net_fixture *create(unsigned int pairs, bool inline_kick)
 	ck_assert_ptr_nonnull(f);
 	f->link_up = true;
 	f->be = (struct net_backend){ .ops = &host_ops, .nr_pairs = pairs, .offloads = ~0u,
+				      .has_rss = rss,
 				      .link_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
 	for (unsigned int i = 0; i < pairs; i++)
 		connect_pair(f, i);
@@ -81,6 +95,7 @@ static struct net_fixture *create(unsigned int pairs, bool inline_kick)
 	cfg.has_mac = true;
 	cfg.mtu = 1400;
 	cfg.inline_kick = inline_kick;
+	cfg.rss = rss;
 	memcpy(cfg.mac, "\x52\x54\x00\x12\x34\x56", 6);
 	ck_assert_int_eq(virtio_net_create(&f->dev, &cfg, &f->be, "net0"), 0);
 	f->ft = fake_transport_create(f->dev, NET_RING);
@@ -89,18 +104,45 @@ static struct net_fixture *create(unsigned int pairs, bool inline_kick)
 
 struct net_fixture *net_fixture_create(unsigned int pairs)
 {
-	return create(pairs, false);
+	return create(pairs, false, false);
 }
 
 struct net_fixture *net_fixture_create_inline(unsigned int pairs)
 {
-	return create(pairs, true);
+	return create(pairs, true, false);
+}
+
+struct net_fixture *net_fixture_create_rss(unsigned int pairs)
+{
+	return create(pairs, false, true);
 }
 
 void net_fixture_free(struct net_fixture *f)
 {
 	fake_transport_free(f->ft);
 	free(f);
+}
+
+uint8_t net_control(struct net_fixture *f, unsigned int q, uint8_t class, uint8_t cmd,
+		    const void *data, uint32_t len)
+{
+	struct vdriver *d = fake_driver(f->ft, q);
+	gpa_t gpa = vdriver_alloc(d, 2 + len + 1);
+	struct vbuf buf[3] = { { gpa, 2, false }, { gpa + 2, len, false },
+			       { gpa + 2 + len, 1, true } };
+	uint8_t *p = vdriver_ptr(d, gpa);
+	uint16_t head;
+	uint32_t used;
+
+	p[0] = class;
+	p[1] = cmd;
+	memcpy(p + 2, data, len);
+	p[2 + len] = 0xee;
+	vdriver_add(d, buf, 3);
+	fake_kick(f->ft, q);
+	fake_wait_used(f->ft, q, &head, &used);
+	ck_assert_uint_eq(used, 1);
+	return p[2 + len];
 }
 
 gpa_t net_add_rx(struct net_fixture *f, unsigned int q, uint32_t len)

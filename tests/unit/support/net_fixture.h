@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "fake_transport.h"
+#include "net_rss.h"
 #include "virtio_net.h"
 
 #define NET_RING	64u
@@ -28,13 +29,22 @@ struct net_fixture {
 	int peer[NET_BACKEND_MAX_PAIRS];
 	bool link_up;			/* ring be.link_fd after a change */
 	unsigned int offloads, pairs;	/* as the device set them */
+	bool rss_on;			/* likewise */
+	struct net_rss rss;
+	int rss_result;			/* of setting it */
 };
 
 /* Not started. The MAC is 52:54:00:12:34:56, the MTU 1400. */
 struct net_fixture *net_fixture_create(unsigned int pairs);
 /* The same with inline kicks. */
 struct net_fixture *net_fixture_create_inline(unsigned int pairs);
+/* The same with RSS. */
+struct net_fixture *net_fixture_create_rss(unsigned int pairs);
 void net_fixture_free(struct net_fixture *f);
+
+/* Sends a control command on queue q; returns the answer. */
+uint8_t net_control(struct net_fixture *f, unsigned int q, uint8_t class, uint8_t cmd,
+		    const void *data, uint32_t len);
 
 /* Adds a buffer of len bytes to a receive queue, filled with 0xee. */
 gpa_t net_add_rx(struct net_fixture *f, unsigned int q, uint32_t len);

@@ -515,7 +515,8 @@ int net_pair_start(struct net_pair *p, const struct net_pair_start *s)
 	net_hold_init(&p->hold);
 	if (p->cfg.inline_kick)
 		net_hold_forbid(&p->hold);
-	p->listening = p->starved = p->lost = false;
+	p->listening = p->starved = false;
+	atomic_store(&p->lost, false);
 	atomic_store(&p->active, s->active);
 	worker_start(p->worker, pair_main, p, wake_fd(p));
 	return 0;

@@ -160,6 +160,8 @@ STAGES = [
      build_stage("asan", "-DSANITIZE=address,undefined")),
     ("build-tsan", "gcc with the thread sanitizer", build_stage("tsan", "-DSANITIZE=thread")),
     ("lint", "layers, style, names", command("tests/lint/run")),
+    ("analyze", "gcc's analyzer finds nothing",
+     command("tests/lint/analyze", "--build", build_dir("gcc"))),
     ("abi", "register header: one text everywhere", command("tests/abi/check_abi")),
     ("guest-patches", "series apply, checkpatch, W=1, sparse",
      command("tests/abi/check_guest_patches")),

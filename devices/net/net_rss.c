@@ -42,6 +42,7 @@ static uint32_t parse_head(struct net_rss *r, const uint8_t *data, uint32_t len)
 	return (uint32_t)sizeof(h) + table_len;
 }
 
+/* Linux 6.12 sends the byte with which it pads its structure of the tail, too. */
 static int parse_tail(struct net_rss *r, const uint8_t *data, uint32_t len)
 {
 	struct tail t;
@@ -50,7 +51,8 @@ static int parse_tail(struct net_rss *r, const uint8_t *data, uint32_t len)
 		return -EINVAL;
 	memcpy(&t, data, sizeof(t));
 	r->nr_pairs = le16toh(t.max_tx_vq);
-	if (t.key_len > NET_RSS_MAX_KEY || len - sizeof(t) != t.key_len)
+	len -= (uint32_t)sizeof(t);
+	if (t.key_len > NET_RSS_MAX_KEY || len < t.key_len || len > t.key_len + 1u)
 		return -EINVAL;
 	memset(r->key, 0, sizeof(r->key));
 	memcpy(r->key, data + sizeof(t), t.key_len);

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "counter.h"
 #include "net_ctrl.h"
 #include "net_hdr.h"
 #include "net_pair.h"
@@ -41,7 +42,7 @@ struct virtio_net {
 	struct virtio_net_config config;	/* set once; but for the next two */
 	atomic_uint_fast64_t mac;		/* any thread; first byte lowest */
 	atomic_bool link_up;			/* any thread */
-	atomic_bool rss_on;			/* any thread: in force */
+	struct counter nr_rss;			/* pair 0's thread: set up so many times */
 	uint64_t features;			/* start to stop: negotiated */
 	struct virtio_transport *transport;	/* start to stop */
 	unsigned int nr_started;		/* transport's lock: pairs that run */
@@ -110,11 +111,7 @@ static int set_backend_pairs(struct virtio_net *n, unsigned int nr)
 /* r NULL: off. */
 static int set_backend_rss(struct virtio_net *n, const struct net_rss *r)
 {
-	int ret = n->be->has_rss ? n->be->ops->set_rss(n->be, r) : 0;
-
-	if (!ret)
-		atomic_store(&n->rss_on, r != NULL);
-	return ret;
+	return n->be->has_rss ? n->be->ops->set_rss(n->be, r) : 0;
 }
 
 /* Pairs leave before and join after the backend does, so none reads a detached queue. */
@@ -140,9 +137,14 @@ static int set_pairs(void *ctx, unsigned int nr)
 
 static int set_rss(void *ctx, const struct net_rss *r)
 {
-	int ret = activate_pairs(ctx, r->nr_pairs);
+	struct virtio_net *n = ctx;
+	int ret = activate_pairs(n, r->nr_pairs);
 
-	return ret ? ret : set_backend_rss(ctx, r);
+	if (!ret)
+		ret = set_backend_rss(n, r);
+	if (!ret)
+		counter_add(&n->nr_rss, 1);
+	return ret;
 }
 
 static int set_mac(void *ctx, const uint8_t mac[6])
@@ -291,7 +293,7 @@ static void virtio_net_stats(struct virtio_dev *dev,
 	emit(ctx, "vhost", n->has_vhost);
 	emit(ctx, "link_up", atomic_load(&n->link_up));
 	if (n->be->has_rss)
-		emit(ctx, "rss", atomic_load(&n->rss_on));
+		emit(ctx, "rss", counter_read(&n->nr_rss));
 }
 
 static void virtio_net_queue_stats(struct virtio_dev *dev, unsigned int queue,

@@ -29,6 +29,7 @@ static const struct command {
 	{ "serve", serve_main, "PORT" },
 	{ "talk", talk_main, "HOST PORT [cpus=N,N..|all] [rounds=N] [bytes=N] [seed=N]" },
 	{ "tap", tap_main, "NAME [keep=0|1]" },
+	{ "rss", rss_main, "INTERFACE [queue=N]" },
 	{ "kexec", kexec_main, "KERNEL INITRD CMDLINE" },
 };
 

@@ -125,6 +125,19 @@ test_tcp() {
 	done
 }
 
+# Points the whole table of the hash at one queue after the other: a table of interrupts before
+# each, and one after the last.
+test_rss() {
+	local queue
+	guestio rss eth0 | sed 's/^/MIMSY-RSS /'
+	for queue in $(param rss 1,0 | tr ',' ' '); do
+		guestio rss eth0 queue="$queue" >/dev/null || return 1
+		test_irqs
+		guestio talk 10.0.0.1 7000 rounds="$(param rounds 50)" bytes=64 || return 1
+	done
+	test_irqs
+}
+
 # Sends something through the control queue: promiscuous mode, all multicast, another MAC address.
 test_control() {
 	ifconfig eth0 promisc && ifconfig eth0 -promisc || return 1

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Interrupts that a driver lets wait. The command's form is in test_net_ctrl.c. */
+#include <linux/virtio_net.h>
+#include <unistd.h>
+
+#include "fake_transport.h"
+#include "net_fixture.h"
+#include "runner.h"
+
+#define FRAME	100u
+#define MINUTE	60000000u	/* in microseconds */
+#define CTRL	4u		/* the control queue of two pairs */
+#define RX_SET	VIRTIO_NET_CTRL_NOTF_COAL_RX_SET
+#define TX_SET	VIRTIO_NET_CTRL_NOTF_COAL_TX_SET
+
+static struct net_fixture *f;
+
+static void setup(void)
+{
+	f = net_fixture_create(2);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
+}
+
+static void teardown(void)
+{
+	net_fixture_free(f);
+}
+
+static void coalesce(uint8_t direction, uint32_t packets, uint32_t usecs)
+{
+	const uint32_t setting[] = { packets, usecs };
+
+	ck_assert_uint_eq(net_control(f, CTRL, VIRTIO_NET_CTRL_NOTF_COAL, direction, setting,
+				      sizeof(setting)), VIRTIO_NET_OK);
+}
+
+/* A frame in one direction, until the driver could see it. */
+static void move_frame(unsigned int q)
+{
+	const struct virtio_net_hdr_v1 plain = { 0 };
+	bool to_host = q % 2;
+	uint16_t head = to_host ? net_add_tx(f, q, &plain, FRAME, 9) : 0;
+	gpa_t gpa = to_host ? 0 : net_add_rx(f, q, 256);
+
+	fake_kick(f->ft, q);
+	if (to_host) {
+		net_expect_completed(f, q, head);
+		net_expect_sent(f, q / 2, FRAME, 9);
+	} else {
+		net_host_sends(f, q / 2, FRAME, 9);
+		net_expect_rx(f, q, gpa, FRAME, 9);
+	}
+}
+
+START_TEST(each_interrupt_waits_for_as_many_packets)
+{
+	const unsigned int q = _i ? NET_TX : NET_RX;
+	struct vdriver *d = fake_driver(f->ft, q);
+
+	coalesce(_i ? TX_SET : RX_SET, 4, MINUTE);
+	for (int round = 0; round < 3; round++) {
+		vdriver_want_irq_at(d, d->used_seen);
+		for (int i = 0; i < 3; i++)
+			move_frame(q);
+		ck_assert(!fake_wait_irq(f->ft, q, 50));
+		move_frame(q);
+		ck_assert(fake_wait_irq(f->ft, q, 5000));
+	}
+}
+END_TEST
+
+/* The time counts from the first of them. */
+START_TEST(packets_that_keep_coming_do_not_put_an_interrupt_off)
+{
+	const unsigned int q = _i ? NET_TX : NET_RX;
+	unsigned int n = 0;
+
+	coalesce(_i ? TX_SET : RX_SET, 0, 200000);
+	do
+		move_frame(q);
+	while (!fake_wait_irq(f->ft, q, 5) && n++ < 500);
+	ck_assert_uint_lt(n, 500);
+}
+END_TEST
+
+START_TEST(of_two_interrupts_that_wait_the_earlier_comes_first)
+{
+	coalesce(_i ? TX_SET : RX_SET, 0, MINUTE);
+	coalesce(_i ? RX_SET : TX_SET, 0, 20000);
+	move_frame(_i ? NET_TX : NET_RX);
+	move_frame(_i ? NET_RX : NET_TX);
+	ck_assert(fake_wait_irq(f->ft, _i ? NET_RX : NET_TX, 5000));
+	ck_assert(!fake_wait_irq(f->ft, _i ? NET_TX : NET_RX, 50));
+}
+END_TEST
+
+START_TEST(a_setting_reaches_all_pairs)
+{
+	const uint16_t two = 2;
+
+	ck_assert_uint_eq(net_control(f, CTRL, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET,
+				      &two, sizeof(two)), VIRTIO_NET_OK);
+	coalesce(_i ? TX_SET : RX_SET, 0, MINUTE);
+	for (unsigned int pair = 0; pair < 2; pair++) {
+		move_frame(2 * pair + (unsigned int)_i);
+		ck_assert(!fake_wait_irq(f->ft, 2 * pair + (unsigned int)_i, 50));
+	}
+}
+END_TEST
+
+START_TEST(a_setting_of_one_direction_leaves_the_other_alone)
+{
+	const unsigned int q = _i ? NET_RX : NET_TX;
+
+	coalesce(_i ? TX_SET : RX_SET, 0, MINUTE);
+	move_frame(q);
+	ck_assert(fake_wait_irq(f->ft, q, 5000));
+}
+END_TEST
+
+START_TEST(a_reset_ends_it)
+{
+	const unsigned int q = _i ? NET_TX : NET_RX;
+
+	coalesce(_i ? TX_SET : RX_SET, 0, MINUTE);
+	move_frame(q);
+	fake_stop(f->ft);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
+	while (fake_wait_irq(f->ft, q, 0))
+		;
+	move_frame(q);
+	ck_assert(fake_wait_irq(f->ft, q, 5000));
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("net_coalesce");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, each_interrupt_waits_for_as_many_packets, 0, 2);
+	tcase_add_loop_test(tc, packets_that_keep_coming_do_not_put_an_interrupt_off, 0, 2);
+	tcase_add_loop_test(tc, of_two_interrupts_that_wait_the_earlier_comes_first, 0, 2);
+	tcase_add_loop_test(tc, a_setting_reaches_all_pairs, 0, 2);
+	tcase_add_loop_test(tc, a_setting_of_one_direction_leaves_the_other_alone, 0, 2);
+	tcase_add_loop_test(tc, a_reset_ends_it, 0, 2);
+	suite_add_tcase(s, tc);
+	return s;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -203,6 +204,30 @@ START_TEST(two_mebibytes_behind_a_region_still_fault)
 }
 END_TEST
 
+START_TEST(two_mebibytes_on_either_side_are_the_regions_own)
+{
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		const struct guest_mem_region *r = &mem->region[i];
+		const uint8_t *space = r->space;
+
+		ck_assert_uint_ge((uint64_t)(r->host - space), MIB(2));
+		ck_assert_uint_ge((uint64_t)(space + r->space_len - (r->host + r->len)), MIB(2));
+	}
+}
+END_TEST
+
+START_TEST(the_first_byte_of_the_space_faults)
+{
+	touch(mem->region[_i].space);
+}
+END_TEST
+
+START_TEST(the_last_byte_of_the_space_faults)
+{
+	touch((uint8_t *)mem->region[_i].space + mem->region[_i].space_len - 1);
+}
+END_TEST
+
 START_TEST(regions_begin_on_a_huge_page)
 {
 	for (unsigned int i = 0; i < mem->nr_regions; i++)
@@ -232,21 +257,38 @@ START_TEST(transparent_huge_pages_are_ordinary_memory)
 }
 END_TEST
 
+/* Bytes of this process's address space that are taken. */
+static uint64_t space_taken(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	unsigned long pages = 0;
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	return pages * (uint64_t)PAGE;
+}
+
 /* Without a reservation the guest's first access would end the monitor with SIGBUS. */
 /* row K1 */
 START_TEST(more_huge_pages_than_the_host_has_are_refused_at_once)
 {
-	struct log_capture c;
-	struct guest_mem *m = NULL;
-	int ret;
+	uint64_t before = space_taken();
 
-	log_capture_begin(&c);
-	ret = guest_mem_create(&m, GIB(1024), GIB(3), GIB(4), GUEST_MEM_HUGETLB);
-	log_capture_end(&c);
-	ck_assert_int_lt(ret, 0);
-	ck_assert_ptr_null(m);
-	ck_assert_uint_eq(c.nr_lines, 1);
-	ck_assert_ptr_nonnull(strstr(c.text, "map"));
+	for (int i = 0; i < 300; i++) {
+		struct log_capture c;
+		struct guest_mem *m = NULL;
+		int ret;
+
+		log_capture_begin(&c);
+		ret = guest_mem_create(&m, GIB(1024), GIB(3), GIB(4), GUEST_MEM_HUGETLB);
+		log_capture_end(&c);
+		ck_assert_int_lt(ret, 0);
+		ck_assert_ptr_null(m);
+		ck_assert_uint_eq(c.nr_lines, 1);
+		ck_assert_ptr_nonnull(strstr(c.text, "map"));
+	}
+	ck_assert_uint_lt(space_taken(), before + GIB(1));	/* 4 MiB each would be more */
 }
 END_TEST
 
@@ -263,12 +305,43 @@ END_TEST
 
 START_TEST(creating_and_freeing_leaves_no_mapping)
 {
-	/* Together more than the 128 TiB of address space that a process has. */
-	for (int i = 0; i < 3000; i++) {
+	uint64_t before = space_taken();
+
+	for (int i = 0; i < 300; i++) {
 		struct guest_mem *m;
 
 		ck_assert_int_eq(guest_mem_create(&m, GIB(60), GIB(3), GIB(4), GUEST_MEM_ANON), 0);
 		guest_mem_free(m);
+	}
+	ck_assert_uint_lt(space_taken(), before + GIB(1));	/* 2 MiB each would be more */
+}
+END_TEST
+
+/* Flags of the mapping that p lies in, as the kernel tells them. */
+static void mapping_flags(const uint8_t *p, char flags[256])
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long from, to;
+	bool inside = false;
+	char line[512];
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			inside = (uintptr_t)p >= from && (uintptr_t)p < to;
+		else if (inside && sscanf(line, "VmFlags: %255[^\n]", flags) == 1)
+			break;
+	}
+	fclose(f);
+}
+
+START_TEST(guest_memory_stays_out_of_core_dumps)
+{
+	char flags[256] = "";
+
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		mapping_flags(mem->region[i].host, flags);
+		ck_assert_msg(strstr(flags, " dd") || !strncmp(flags, "dd", 2), "flags: %s", flags);
 	}
 }
 END_TEST
@@ -288,6 +361,8 @@ static TCase *faults(void)
 	tcase_add_loop_test_raise_signal(tc, the_byte_behind_a_region_faults, SIGSEGV, 0, 2);
 	tcase_add_loop_test_raise_signal(tc, two_mebibytes_behind_a_region_still_fault, SIGSEGV,
 					 0, 2);
+	tcase_add_loop_test_raise_signal(tc, the_first_byte_of_the_space_faults, SIGSEGV, 0, 2);
+	tcase_add_loop_test_raise_signal(tc, the_last_byte_of_the_space_faults, SIGSEGV, 0, 2);
 	tcase_add_test_raise_signal(tc, memory_is_not_executable, SIGSEGV);
 	return tc;
 }
@@ -308,11 +383,13 @@ Suite *test_suite(void)
 	tcase_add_test(tc, fresh_memory_is_zero);
 	tcase_add_test(tc, what_was_written_is_read_back);
 	tcase_add_test(tc, a_copy_that_leaves_ram_touches_nothing);
+	tcase_add_test(tc, two_mebibytes_on_either_side_are_the_regions_own);
 	tcase_add_test(tc, regions_begin_on_a_huge_page);
 	tcase_add_test(tc, transparent_huge_pages_are_ordinary_memory);
 	tcase_add_test(tc, more_huge_pages_than_the_host_has_are_refused_at_once);
 	tcase_add_test(tc, terabytes_can_be_reserved_without_being_there);
 	tcase_add_test(tc, creating_and_freeing_leaves_no_mapping);
+	tcase_add_test(tc, guest_memory_stays_out_of_core_dumps);
 	tcase_add_test(tc, freeing_nothing_is_allowed);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, faults());

@@ -175,6 +175,50 @@ START_TEST(messages_after_a_release_during_a_failing_round_come_into_force)
 }
 END_TEST
 
+/* A vCPU that takes its new message back while the main thread is in the routing call. */
+static int commit_result;
+
+static void set_back(void *arg)
+{
+	b.fake.on_routing = NULL;
+	msi_set(arg, 0, 0x30);
+	commit_result = msi_commit(arg);
+}
+
+/* row M10 */
+START_TEST(a_message_set_back_during_a_round_comes_into_force)
+{
+	msi_bench_enable(&b, &b.dev[0], 0x30);
+	b.fake.on_routing = set_back;
+	b.fake.on_routing_arg = &b.dev[0];
+	msi_set(&b.dev[0], 0, 0x77);
+	msi_commit(&b.dev[0]);
+	msi_bench_pump(&b);
+	ck_assert_int_eq(commit_result, -EINPROGRESS);
+	ck_assert_int_eq(msi_commit(&b.dev[0]), 0);
+	msi_bench_check(&b, &b.dev[0], 0x30);
+}
+END_TEST
+
+static void fine_so_far(void *owner, int result)
+{
+	ck_assert_int_eq(result, 0);
+	msi_device_settled(owner, result);
+}
+
+/* Its transport would tell the driver that a message failed which it no longer wants. */
+START_TEST(a_device_does_not_hear_of_the_failure_of_what_it_replaced)
+{
+	b.dev[0].sink->settled = fine_so_far;
+	b.fake.on_routing = reprogram_now;
+	b.fake.on_routing_arg = &b.dev[0];
+	msi_bench_refuse(&b, &b.dev[0], 1);
+	msi_bench_pump(&b);
+	ck_assert_uint_gt(b.dev[0].nr_settled, 0);
+	msi_bench_check(&b, &b.dev[0], 0x30);
+}
+END_TEST
+
 /* Vectors gone and vectors refused in one round, then the gone ones again. */
 START_TEST(a_vector_dropped_in_a_refused_round_gets_a_route_again)
 {
@@ -235,6 +279,8 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, messages_after_a_release_during_a_round_come_into_force, 0, 2);
 	tcase_add_loop_test(tc, messages_after_a_release_during_a_failing_round_come_into_force,
 			    0, 2);
+	tcase_add_test(tc, a_message_set_back_during_a_round_comes_into_force);
+	tcase_add_test(tc, a_device_does_not_hear_of_the_failure_of_what_it_replaced);
 	tcase_add_test(tc, a_vector_dropped_in_a_refused_round_gets_a_route_again);
 	tcase_add_loop_test(tc, a_sink_that_runs_out_of_descriptors_leaves_none_behind, 0, 4);
 	suite_add_tcase(s, tc);

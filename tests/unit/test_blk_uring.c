@@ -4,6 +4,7 @@
  * answers and leaves the same image. And what only an engine with many
  * requests in flight can get wrong.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
@@ -352,6 +353,47 @@ START_TEST(a_thread_enters_as_what_its_engine_is)
 }
 END_TEST
 
+/* The kernel's threads that look for submissions, each of which may take a CPU. */
+static unsigned int nr_pollers(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned int n = 0;
+
+	for (struct dirent *e; (e = readdir(dir));) {
+		char path[300], name[32] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
+		f = fopen(path, "r");
+		n += f && fgets(name, sizeof(name), f) && !strncmp(name, "iou-sqp", 7);
+		if (f)
+			fclose(f);
+	}
+	closedir(dir);
+	return n;
+}
+
+START_TEST(all_queues_of_a_disk_share_one_thread_that_submits)
+{
+	struct virtio_blk_cfg cfg = VIRTIO_BLK_CFG_DEFAULT;
+	struct virtio_dev *dev;
+	struct blk_backend *be;
+
+	cfg.file.fd = temporary_file();
+	ck_assert_int_eq(ftruncate(cfg.file.fd, DISK_LEN), 0);
+	cfg.aio = VIRTIO_BLK_AIO_IO_URING;
+	cfg.sqpoll = true;
+	cfg.queues = 4;
+	ck_assert_int_eq(blk_file_open(&be, &cfg.file, "blk0"), 0);
+	ck_assert_int_eq(virtio_blk_create(&dev, &cfg, be, "blk0"), 0);
+	while (!nr_pollers())	/* each takes its name when it first runs */
+		usleep(1000);
+	usleep(100000);
+	ck_assert_uint_eq(nr_pollers(), 1);
+	dev->ops->free(dev);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_uring");
@@ -368,6 +410,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, reading_a_truncated_image_is_an_error);
 	tcase_add_test(tc, every_request_is_answered_with_one_interrupt_at_depth_one);
 	tcase_add_loop_test(tc, a_thread_enters_as_what_its_engine_is, 0, 2);
+	tcase_add_test(tc, all_queues_of_a_disk_share_one_thread_that_submits);
 	suite_add_tcase(s, tc);
 	return s;
 }

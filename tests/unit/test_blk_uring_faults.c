@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -331,6 +332,52 @@ START_TEST(stop_waits_for_all_that_is_in_flight)
 }
 END_TEST
 
+/* A driver that adds a request while the device shows what it has done: without a doorbell. */
+static atomic_bool armed, added;
+static bool wanted_kick;
+
+/* It is refused, so it does not go through the ring. */
+static void ask_nonsense(void)
+{
+	struct vdriver *d = fake_driver(ft, 0);
+
+	ask(0x777, 0, 0, 1);
+	vdriver_want_irq_at(d, d->used_seen);
+}
+
+static void add_one_more(void *driver)
+{
+	if (!atomic_exchange(&armed, false))
+		return;
+	ask_nonsense();
+	wanted_kick = vdriver_show(driver);
+	atomic_store(&added, true);
+}
+
+START_TEST(a_request_that_comes_before_doorbells_are_on_is_seen)
+{
+	struct vdriver *d;
+
+	open_disk(VIRTIO_BLK_WRITEBACK, RING);
+	d = fake_driver(ft, 0);
+	fake_stop(ft);
+	fake_on_irq(ft, 0, add_one_more, d);
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	ask_nonsense();
+	finish(1);
+	while (vdriver_kick_at(d) != 1)		/* now it waits for a doorbell */
+		usleep(100);
+	atomic_store(&armed, true);
+	ask_nonsense();
+	fake_kick(ft, 0);
+	while (!atomic_load(&added))
+		usleep(100);
+	ck_assert(!wanted_kick);
+	finish(2);
+	close_disk();
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_uring_faults");
@@ -346,6 +393,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_stable_write_that_failed_is_the_last_stable_one);
 	tcase_add_loop_test(tc, refused_submissions_are_made_again, 0, 2);
 	tcase_add_test(tc, stop_waits_for_all_that_is_in_flight);
+	tcase_add_test(tc, a_request_that_comes_before_doorbells_are_on_is_seen);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -51,13 +51,28 @@ static int record_flush(struct blk_backend *b)
 	return recorder.result;
 }
 
+static int record_discard(struct blk_backend *b, uint64_t off, uint64_t len)
+{
+	(void)b;
+	(void)off;
+	(void)len;
+	return recorder.result;
+}
+
+static int record_zeroes(struct blk_backend *b, uint64_t off, uint64_t len, bool unmap)
+{
+	(void)unmap;
+	return record_discard(b, off, len);
+}
+
 static void record_free(struct blk_backend *b)
 {
 	(void)b;
 }
 
 static const struct blk_backend_ops recorder_ops = {
-	.readv = record_read, .writev = record_write, .flush = record_flush, .free = record_free,
+	.readv = record_read, .writev = record_write, .flush = record_flush,
+	.discard = record_discard, .write_zeroes = record_zeroes, .free = record_free,
 };
 
 static uint8_t config_wce(void)
@@ -142,6 +157,42 @@ START_TEST(a_writethrough_disk_offers_no_flush_and_writes_are_stable)
 	run_recorded(dev->features, VIRTIO_BLK_T_OUT);
 	ck_assert_int_eq(recorder.nr_stable, 1);
 	fake_transport_free(ft);
+}
+END_TEST
+
+static const uint32_t range_types[] = { VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES };
+
+/* One range of a sector. Returns the request's status. */
+static uint8_t run_range(uint32_t type)
+{
+	struct vdriver *d = fake_driver(ft, 0);
+	struct virtio_blk_outhdr hdr = { .type = type };
+	struct virtio_blk_discard_write_zeroes range = { 0, 1, 0 };
+	gpa_t at = vdriver_alloc(d, 16 + 16 + 1);
+	struct vbuf buf[2] = { { at, 32, false }, { at + 32, 1, true } };
+	uint8_t *p = vdriver_ptr(d, at);
+	uint16_t head;
+
+	memcpy(p, &hdr, sizeof(hdr));
+	memcpy(p + 16, &range, sizeof(range));
+	p[32] = 0xee;
+	vdriver_add(d, buf, 2);
+	fake_kick(ft, 0);
+	fake_wait_used(ft, 0, &head, &used_len);
+	return p[32];
+}
+
+/* rows B8, D5 */
+START_TEST(ranges_of_a_writethrough_disk_are_stable_too)
+{
+	create_recorded(VIRTIO_BLK_WRITETHROUGH, false);
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	ck_assert_uint_eq(run_range(range_types[_i]), VIRTIO_BLK_S_OK);
+	ck_assert_int_eq(recorder.nr_flushes, 1);
+	recorder.result = -EIO;
+	ck_assert_uint_eq(run_range(range_types[_i]), VIRTIO_BLK_S_IOERR);
+	fake_transport_free(ft);
+	ck_assert_int_eq(recorder.nr_flushes, 1);	/* nothing to make stable */
 }
 END_TEST
 
@@ -257,6 +308,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_writeback_disk_leaves_writes_to_the_next_flush);
 	tcase_add_test(tc, without_the_flush_feature_writes_are_stable_when_they_complete);
 	tcase_add_test(tc, a_writethrough_disk_offers_no_flush_and_writes_are_stable);
+	tcase_add_loop_test(tc, ranges_of_a_writethrough_disk_are_stable_too, 0,
+			    ARRAY_SIZE(range_types));
 	tcase_add_test(tc, an_unsafe_disk_ignores_flushes);
 	tcase_add_test(tc, switching_the_cache_off_flushes_and_makes_later_writes_stable);
 	tcase_add_test(tc, a_read_only_disk_refuses_writes_before_the_backend);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,8 +20,9 @@
 #include "virtio_blk.h"
 
 #define SKIP 77
-#define RING 16u
+#define RING 256u
 #define NR_READS 4u
+#define NR_MANY 140u	/* more than are ever in flight */
 
 static struct fake_transport *ft;
 static struct virtio_dev *dev;
@@ -91,7 +93,7 @@ static struct read add_read(uint64_t sector)
 
 	memcpy(vdriver_ptr(d, at), &hdr, sizeof(hdr));
 	memset((uint8_t *)vdriver_ptr(d, at) + 16, 0xee, 513);
-	vdriver_add(d, buf, 3);
+	vdriver_add_indirect(d, buf, 3);
 	return (struct read){ at + 16, at + 16 + 512 };
 }
 
@@ -161,6 +163,38 @@ START_TEST(other_requests_are_answered_while_reads_hang)
 }
 END_TEST
 
+static uint64_t cpu_ms(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
+	       (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+}
+
+/* Those that wait in the ring must not keep the thread busy. row H3 */
+START_TEST(more_requests_than_can_be_in_flight_wait_for_the_host)
+{
+	static const uint8_t sector[512] = { 0 };
+	uint16_t head;
+	uint64_t before;
+	uint32_t len;
+
+	for (unsigned int i = 0; i < NR_MANY; i++)
+		add_read(i);
+	fake_kick(ft, 0);
+	usleep(50000);
+	before = cpu_ms();
+	usleep(400000);
+	ck_assert_uint_lt(cpu_ms() - before, 100);
+	for (unsigned int i = 0; i < NR_MANY; i++) {
+		ck_assert_int_eq(write(to_disk, sector, sizeof(sector)), sizeof(sector));
+		fake_wait_used(ft, 0, &head, &len);
+		ck_assert_uint_eq(len, 513);
+	}
+}
+END_TEST
+
 /* Without it the device would fall back. */
 static void skip_without_uring(void)
 {
@@ -179,6 +213,7 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_stop_waits_for_reads_that_the_host_has_not_answered);
 	tcase_add_test(tc, other_requests_are_answered_while_reads_hang);
+	tcase_add_test(tc, more_requests_than_can_be_in_flight_wait_for_the_host);
 	suite_add_tcase(s, tc);
 	return s;
 }

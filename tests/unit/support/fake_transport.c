@@ -21,6 +21,8 @@ struct virtio_irq {
 	int fd;
 	atomic_bool masked;
 	atomic_uint nr_raised;
+	void (*on_begin)(void *arg);
+	void *on_begin_arg;
 };
 
 struct virtio_transport {
@@ -45,6 +47,8 @@ int virtio_irq_begin(struct virtio_irq *irq)
 	if (atomic_load(&irq->masked))
 		return -1;
 	atomic_fetch_add(&irq->nr_raised, 1);
+	if (irq->on_begin)
+		irq->on_begin(irq->on_begin_arg);
 	return irq->fd;
 }
 
@@ -190,6 +194,12 @@ void fake_mask(struct fake_transport *ft, unsigned int q, bool masked)
 	atomic_store(&ft->irq[q].masked, masked);
 	if (ft->started && ft->dev->ops->irq_changed)
 		ft->dev->ops->irq_changed(ft->dev);
+}
+
+void fake_on_irq(struct fake_transport *ft, unsigned int q, void (*fn)(void *arg), void *arg)
+{
+	ft->irq[q].on_begin = fn;
+	ft->irq[q].on_begin_arg = arg;
 }
 
 unsigned int fake_nr_irqs(struct fake_transport *ft, unsigned int q)

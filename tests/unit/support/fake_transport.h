@@ -41,6 +41,9 @@ bool fake_wait_irq(struct fake_transport *ft, unsigned int q, int ms);
 void fake_wait_used(struct fake_transport *ft, unsigned int q, uint16_t *head, uint32_t *len);
 void fake_mask(struct fake_transport *ft, unsigned int q, bool masked);
 
+/* Before the start: fn is called by the device, each time it is about to interrupt. */
+void fake_on_irq(struct fake_transport *ft, unsigned int q, void (*fn)(void *arg), void *arg);
+
 unsigned int fake_nr_irqs(struct fake_transport *ft, unsigned int q);
 unsigned int fake_nr_resets(struct fake_transport *ft);
 unsigned int fake_nr_config_changes(struct fake_transport *ft);

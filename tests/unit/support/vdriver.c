@@ -102,6 +102,11 @@ static uint16_t load16(const void *p)
 	return __atomic_load_n((const uint16_t *)p, __ATOMIC_ACQUIRE);
 }
 
+uint16_t vdriver_kick_at(const struct vdriver *d)
+{
+	return load16(d->used + 4 + 8u * d->size);
+}
+
 bool vdriver_show(struct vdriver *d)
 {
 	uint16_t old = d->avail_shown;
@@ -110,7 +115,7 @@ bool vdriver_show(struct vdriver *d)
 	d->avail_shown = d->avail_idx;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (d->event_idx)
-		return vring_need_event(load16(d->used + 4 + 8u * d->size), d->avail_idx, old);
+		return vring_need_event(vdriver_kick_at(d), d->avail_idx, old);
 	return !(load16(d->used) & VRING_USED_F_NO_NOTIFY);
 }
 

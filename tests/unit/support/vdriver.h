@@ -51,6 +51,8 @@ uint16_t vdriver_add_indirect(struct vdriver *d, const struct vbuf *buf, unsigne
 
 /* Publishes what was added. true: the device wants a doorbell. */
 bool vdriver_show(struct vdriver *d);
+/* With event indices: the request for which the device wants one. */
+uint16_t vdriver_kick_at(const struct vdriver *d);
 
 /* Takes the next used element. false: there is none. */
 bool vdriver_take(struct vdriver *d, uint16_t *head, uint32_t *len);

@@ -19,7 +19,8 @@ RESULT = re.compile(r"\s*(?:ok|skip|FAIL) ")
 TAP = re.compile(r"(ok|not ok) \d+ - [^:]*:[^:]*:(\w+): (.*)$")
 RESULTS = os.path.join(ROOT, "build", "results")    # a file for each stage; tests/hostile/README.md
 SKIPPED = 77
-THREADED = ("worker", "log", "virtq_race", "msi", "vmmio", "blk", "net", "uart", "tap")
+THREADED = ("worker", "log", "virtq_race", "msi", "vmmio", "blk", "net", "uart", "tap",
+            "sandbox_threads")
 
 
 class Tally:

@@ -90,6 +90,12 @@ static void create_threads(struct sandbox *s, unsigned int nr)
 		HOLDS(!worker_create(&worker[i], "role", sandbox_entry(s, roles[i])));
 }
 
+static void free_threads(unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		worker_free(worker[i]);
+}
+
 static void all_are_late(void)
 {
 	struct sandbox *s = enter();
@@ -101,6 +107,7 @@ static void all_are_late(void)
 	for (unsigned int i = 0; i < NR_THREADS; i++)
 		HOLDS(atomic_load(&nr_loaded[roles[i]]) == 1);
 	HOLDS(atomic_load(&nr_loaded[SANDBOX_MAIN]) == 1);
+	free_threads(NR_THREADS);
 }
 
 START_TEST(the_seal_waits_until_each_thread_has_the_filter_of_its_role)
@@ -127,8 +134,7 @@ static void one_is_refused(void)
 	create_threads(s, NR_THREADS);
 	worker_start(worker[1], note_run, NULL, wake[1]);
 	HOLDS(sandbox_seal(s, 64) == -EACCES);
-	for (unsigned int i = 0; i < NR_THREADS; i++)
-		worker_free(worker[i]);
+	free_threads(NR_THREADS);
 	HOLDS(!has_run);
 }
 
@@ -147,6 +153,7 @@ static void refused_before_all_are_there(void)
 	create_threads(s, 2);
 	alarm(5);
 	HOLDS(sandbox_seal(s, 64) == -EACCES);
+	free_threads(2);
 }
 
 START_TEST(a_refusal_is_told_at_once)
@@ -162,6 +169,7 @@ static void main_is_refused(void)
 	atomic_store(&refuse_role, SANDBOX_MAIN);
 	create_threads(s, NR_THREADS);
 	HOLDS(sandbox_seal(s, 64) == -EACCES);
+	free_threads(NR_THREADS);
 }
 
 START_TEST(the_main_thread_without_its_filter_breaks_the_seal)

@@ -107,6 +107,24 @@ test_files() {
 	umount /mnt
 }
 
+# Files that are there for good once it has said so; others come and go. The host looks at each state
+# that a power cut could leave.
+test_crash() {
+	local i
+	mount -t ext4 /dev/vda /mnt || return 1
+	for i in $(seq "$(param files 12)"); do
+		yes "line of $i" 2>/dev/null | head -c $((i * 3000)) > /mnt/new || return 1
+		sync /mnt/new || return 1
+		mv /mnt/new "/mnt/f$i" || return 1
+		sync /mnt || return 1
+		echo "MIMSY-SAFE f$i"
+		mkdir -p "/mnt/dir$((i % 3))"
+		cp "/mnt/f$i" "/mnt/dir$((i % 3))/copy"
+		[ $((i % 4)) = 0 ] && rm -r "/mnt/dir$((i % 3))"
+	done
+	umount /mnt
+}
+
 # eth0 is 10.0.0.2 with the peer 10.0.0.1, eth1 is 10.0.1.2 ...
 test_net() {
 	local n

@@ -9,6 +9,7 @@ import time
 
 from artifacts import initramfs, kernels, module, stock
 
+from . import crash
 from .outcome import Failure, Outcome, expect
 
 DISK_LEN = "16M"
@@ -34,6 +35,8 @@ class Guest:
     timeout: int = 200
     on_line: object = None      # called with (process, line) while the guest runs
     disk_len: str = DISK_LEN
+    contents: tuple = ()        # files that the first disks begin as
+    traced: bool = False        # with strace on the monitor, see Bench.trace()
 
     @property
     def version(self):
@@ -103,7 +106,11 @@ class Bench:
         params = {"test": guest.tests, "nets": max(1, len(guest.nets)), **guest.params}
         words = ["quiet", "suspend.pm_test_delay=1", guest.cmdline]
         words += [f"mimsy.{k}={v}" for k, v in params.items()]
-        return argv + ["--cmdline", " ".join(filter(None, words)), *guest.args]
+        argv += ["--cmdline", " ".join(filter(None, words)), *guest.args]
+        if guest.traced:
+            strace, *rest = crash.tracer(f"{where}/trace")
+            argv[:0] = [self.bed.put(strace), *rest]
+        return argv
 
     def boot(self, guest):
         """Boots the guest, waits for its end and returns its Outcome; the console is kept."""
@@ -112,6 +119,8 @@ class Bench:
         self.shell(f"rm -rf {where}; mkdir -p {where}; cd {where}; "
                    + "".join(f"truncate -s {guest.disk_len} disk{i};"
                              for i in range(len(guest.disks))))
+        for i, file in enumerate(guest.contents):
+            self.bed.put(file, f"{where}/disk{i}")
         argv = self.argv(guest, where)
         with open(self.log_file(), "w", encoding="utf-8", buffering=1) as log:
             print(" ".join(argv), file=log)
@@ -149,6 +158,10 @@ class Bench:
             return json.loads(r.stdout) if r.ok else None
         except ValueError:
             return None
+
+    def trace(self):
+        """What strace has noted of the last guest."""
+        return self.bed.get(f"{self.bed.scratch}/guest/trace")
 
     def check_image(self, guest, disk=0, ops=64, seed=1):
         """From outside: the last guest's image holds what its CPUs have written to the disk."""

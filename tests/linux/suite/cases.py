@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The registry of test cases: a function is a case, its name is a sentence."""
+"""The registry of test cases: a function is a case, its name is a sentence, after the row of
+docs/hostile-cases.md that it is about, if there is one: d3_a_power_cut_..."""
+
+import re
 
 CASES = []
 
@@ -7,7 +10,7 @@ CASES = []
 class Case:
     def __init__(self, run, quick, cost, needs):
         self.run, self.quick, self.cost, self.needs = run, quick, cost, needs
-        self.name = run.__name__.replace("_", " ")
+        self.name = re.sub(r"^[a-z]\d+ ", lambda m: m[0].upper(), run.__name__.replace("_", " "))
 
 
 def case(quick=False, cost=1, needs=()):

@@ -31,6 +31,7 @@ EXCUSES = {
     ("main", "epoll_ctl"): "only when stopped while an interface runs",
     ("main", "ioctl TUNSETOFFLOAD"): "the same",
     ("main", "ioctl TUNSETQUEUE"): "the same",
+    ("main", "ioctl TUNSETSTEERINGEBPF"): "the same, and its driver has RSS on",
     ("vcpu", "fdatasync"): "only when a driver changes the cache mode",
     ("blk_uring", "preadv"): "only where the kernel would hand a transfer on to a thread",
     ("blk_uring", "pwritev2"): "the same",
@@ -173,7 +174,7 @@ def run_net(opts, path, last, keys=""):
     setup = ("ip link set lo up && ip tuntap add bare0 mode tap multi_queue && "
              "ip addr add 192.168.77.1/24 dev bare0 && ip link set bare0 up && exec \"$0\" \"$@\"")
     prefix = ["unshare", "-n", "sh", "-c", setup, *traced(path)]
-    with Monitor(opts, "--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01" + keys,
+    with Monitor(opts, "--net", "tap=bare0,queues=2,mac=52:54:00:00:00:01,rss=on" + keys,
                  prefix=prefix, guest="net", append="", cpus=1) as m:
         if last and m.wait_for(last):
             os.kill(child_of(m.pid), signal.SIGTERM)

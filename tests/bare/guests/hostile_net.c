@@ -421,6 +421,33 @@ static void n9_a_mac_table_that_lies_about_its_length(void)
 	expect_alive();
 }
 
+/* Hash types, mask, unclassified queue, one entry, pairs to send on, length of the key. */
+static void n9_a_table_of_queues_that_are_not_there(void)
+{
+	static const uint8_t bad[][13] = {
+		{ 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 0 },
+		{ 1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 2, 0, 0 },
+		{ 1, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 2, 0, 0 },
+		{ 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0 },
+		{ 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0 },
+		{ 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
+		{ 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 41 },
+		{ 1, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 2, 0, 0 },
+		{ 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0 },
+	};
+	unsigned int i;
+
+	SKIP_UNLESS(vdev_offered(net.d) & F(VIRTIO_NET_F_RSS), "RSS is not offered");
+	net_start(NET_FEATURES | F(VIRTIO_NET_F_RSS), IRQ_NONE, NR_RX);
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		EXPECT_EQ(net_command(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_RSS_CONFIG, bad[i],
+				      sizeof(bad[i])), VIRTIO_NET_ERR);
+	for (i = 0; i < sizeof(bad[0]); i++)
+		EXPECT_EQ(net_command(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_RSS_CONFIG, bad[0], i),
+			  VIRTIO_NET_ERR);
+	expect_alive();
+}
+
 static uint16_t link_status(void)
 {
 	return mmio_read16(net.d->base + VIRTIO_MMIO_CONFIG + 6);
@@ -562,6 +589,7 @@ CHECKS_WATCHED("hostile_net", setup,
 	CHECK(n6_a_source_address_that_is_not_ours),
 	CHECK(n9_commands_that_are_none),
 	CHECK(n9_a_mac_table_that_lies_about_its_length),
+	CHECK(n9_a_table_of_queues_that_are_not_there),
 	CHECK(a_broken_queue_stops_this_device_only),
 	CHECK(n11_rings_that_vhost_cannot_use),
 	CHECK(n7_frames_while_the_link_is_down),

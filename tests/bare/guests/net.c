@@ -129,6 +129,51 @@ static void commands_are_checked(void)
 	EXPECT(net_arp(0));
 }
 
+/* A table of one queue, for IPv4, and the same for what has no hash. */
+static void point_at(uint8_t pair)
+{
+	const uint8_t rss[] = { 1, 0, 0, 0, 0, 0, pair, 0, pair, 0, 2, 0, 4, 0x6d, 0x5a, 1, 2 };
+
+	EXPECT_EQ(net_command(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_RSS_CONFIG, rss, sizeof(rss)),
+		  VIRTIO_NET_OK);
+}
+
+/* Sent by pair 0: by itself the tap would answer there. */
+static void expect_answer_by(unsigned int pair)
+{
+	unsigned int from = 99;
+	uint32_t len;
+
+	EXPECT(net_send(0, net_build_ping(64)));
+	EXPECT(net_receive(0x0800, &len, &from, NET_MS));
+	EXPECT_EQ(from, pair);
+}
+
+/* The tap notes a flow's queue after it has passed its frame on, so an answer may be faster. */
+static void expect_no_steering(void)
+{
+	set_pairs(2);
+	EXPECT(net_ping(0, 64));
+	expect_answer_by(0);
+}
+
+static void frames_come_by_the_queue_that_the_driver_chose(void)
+{
+	SKIP_UNLESS(vdev_offered(net.d) & F(VIRTIO_NET_F_RSS), "RSS is not offered");
+	start(NET_FEATURES | F(VIRTIO_NET_F_RSS));
+	EXPECT(net_arp(0));
+	point_at(1);
+	expect_answer_by(1);
+	point_at(0);
+	expect_answer_by(0);
+	point_at(1);
+	expect_answer_by(1);
+	expect_no_steering();
+	point_at(1);
+	start(NET_FEATURES | F(VIRTIO_NET_F_RSS));
+	expect_no_steering();
+}
+
 static void the_address_can_be_changed_until_reset(void)
 {
 	static const uint8_t other[6] = { 0x52, 0x54, 0, 0, 0, 0x99 };
@@ -273,6 +318,7 @@ CHECKS_WITH("net", net_setup,
 	CHECK(a_frame_without_an_answer_is_reported_too),
 	CHECK(the_control_queue_interrupts_too),
 	CHECK(commands_are_checked),
+	CHECK(frames_come_by_the_queue_that_the_driver_chose),
 	CHECK(the_address_can_be_changed_until_reset),
 	CHECK(without_mq_the_control_queue_is_number_2),
 	CHECK(frames_wait_for_buffers),

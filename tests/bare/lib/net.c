@@ -11,7 +11,7 @@
 struct net net;
 
 static const uint8_t our_ip[4] = { 192, 168, 77, 2 }, peer_ip[4] = { 192, 168, 77, 1 };
-static uint8_t command[64];
+static uint8_t command[512];
 static struct { bool used; unsigned int pair, buf; } lent;
 
 static unsigned int config_pairs(const struct vdev *d)

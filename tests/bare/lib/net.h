@@ -55,7 +55,7 @@ bool net_ping(unsigned int pair, uint32_t data_len);
 uint32_t net_build_ping(uint32_t data_len);	/* in net.tx; the frame's length */
 bool net_ping_answered(uint32_t data_len, uint32_t ms);
 
-/* A command; its acknowledgement, or 0xee if there was none. */
+/* A command of at most 510 bytes; its acknowledgement, or 0xee if there was none. */
 uint8_t net_command(uint8_t class, uint8_t cmd, const void *data, uint32_t len);
 
 #endif

@@ -177,10 +177,37 @@ static void *allocate(size_t len)
 	return p;
 }
 
+static int write_text(int fd, const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left) {
+		ssize_t n = write(fd, text, left);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		text += n;
+		left -= (size_t)n;
+	}
+	return 0;
+}
+
+/* All at once: jansson would write each word by itself. */
+static int dump(const json_t *root, int fd)
+{
+	char *text = json_dumps(root, JSON_INDENT(2));
+	int ret = text ? write_text(fd, text) : -ENOMEM;
+
+	free(text);
+	return ret;
+}
+
 int stats_write(struct vm *vm)
 {
 	json_t *root;
-	int ret = 0;
+	int ret;
 
 	json_set_alloc_funcs(allocate, free);
 	root = json_object();
@@ -191,8 +218,9 @@ int stats_write(struct vm *vm)
 	json_object_set_new(root, "routing", routing_stats(vm));
 	json_object_set_new(root, "console", console_stats(vm));
 	json_object_set_new(root, "devices", devices_stats(vm));
-	if (json_dumpfd(root, vm->stats_fd, JSON_INDENT(2)))
-		ret = log_errno("--stats: write %s", vm->cfg->stats_file);
+	ret = dump(root, vm->stats_fd);
+	if (ret && ret != -ENOMEM)	/* allocate() has said that */
+		log_fail(ret, "--stats: write %s: %s", vm->cfg->stats_file, strerror(-ret));
 	json_decref(root);
 	return ret;
 }

@@ -2,7 +2,7 @@
 """System calls by name, and how each of them can fail."""
 
 import re
-from errno import (EACCES, EAGAIN, EBUSY, EDQUOT, EEXIST, EFAULT, EINTR, EINVAL, EIO, EMFILE,
+from errno import (E2BIG, EACCES, EAGAIN, EBUSY, EDQUOT, EEXIST, EFAULT, EINTR, EINVAL, EIO, EMFILE,
                    ENFILE, ENOBUFS, ENODEV, ENOENT, ENOMEM, ENOSPC, ENOSYS, EPERM)
 
 HEADER = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"
@@ -40,7 +40,7 @@ ERRORS = {
     "timerfd_settime": (EINVAL,), "recvfrom": (EAGAIN, ENOBUFS), "recvmsg": (EAGAIN, ENOBUFS),
     "sendto": (EAGAIN, ENOBUFS), "getsockopt": (EINVAL,), "setsockopt": (EINVAL,),
     "statx": (EIO,), "readlink": (ENOENT,), "uname": (EFAULT,), "sysinfo": (EFAULT,),
-    "getrandom": (ENOSYS,), "mkdir": (EEXIST, EACCES),
+    "bpf": (EPERM, ENOMEM, E2BIG), "getrandom": (ENOSYS,), "mkdir": (EEXIST, EACCES),
 }
 
 # Calls that cannot fail, and those whose failure no program could survive.

@@ -31,9 +31,11 @@ ARTEFACT = b": Interrupted system call"
 class Machine:
     """What is run: options of the monitor, and what the guest does."""
 
-    def __init__(self, name, opts, args, job="sweep", tap=None, sanitized=None):
-        """sanitized: a monitor with address sanitizer, which also looks for leaks at the end."""
+    def __init__(self, name, opts, args, job="sweep", tap=None, net="vhost=off",
+                 sanitized=None):
+        """net: of the interface. sanitized: a monitor with address sanitizer, which also looks for leaks at the end."""
         self.name, self.opts, self.args, self.job, self.tap = name, opts, args, job, tap
+        self.net = net
         self.sanitized = sanitized
         self.disk = os.path.join(opts.scratch, "sweep.disk")
         self.out = os.path.join(opts.scratch, "sweep.out")
@@ -42,7 +44,7 @@ class Machine:
     def argv(self):
         args = [a.replace("DISK", self.disk) for a in self.args]
         if self.tap:
-            args += ["--net", f"tap={self.tap},vhost=off"]
+            args += ["--net", f"tap={self.tap},{self.net}"]
         return [self.sanitized or self.opts.mimsy, "run", "--kernel", self.opts.guest, "--memory", "16M",
                 "--debug-exit", "--cmdline", f"job={self.job}", *args]
 

@@ -68,13 +68,21 @@ static void make_tap(short flags)
 	close(fd);
 }
 
-static void give_tap_away(void)
+/* Of several. */
+static int attach_queue(void)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE | IFF_VNET_HDR };
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 
-	strcpy(ifr.ifr_name, cfg.tap);
+	strcpy(ifr.ifr_name, "test0");
 	ck_assert_int_eq(ioctl(fd, TUNSETIFF, &ifr), 0);
+	return fd;
+}
+
+static void give_tap_away(void)
+{
+	int fd = attach_queue();
+
 	ck_assert_int_eq(ioctl(fd, TUNSETOWNER, NOBODY), 0);
 	close(fd);
 }
@@ -409,6 +417,28 @@ START_TEST(frames_come_out_of_the_queue_that_the_table_names)
 }
 END_TEST
 
+/* The kernel numbers queues in the order in which they were attached last. */
+START_TEST(passed_descriptors_are_numbered_by_us)
+{
+	struct net_rss r = { .hash_types = NET_RSS_HASH_TYPES };
+
+	for (int i = 1; i >= 0; i--)
+		cfg.fd[i] = attach_queue();
+	cfg.nr_fds = 2;
+	cfg.pairs = 2;
+	cfg.rss = true;
+	ck_assert_int_eq(open_it(), 0);
+	ck_assert_int_eq(be->ops->set_pairs(be, 1), 0);
+	ck_assert_int_eq(be->ops->set_pairs(be, 2), 0);
+	set_up(true);
+	for (uint16_t i = 0; i < 4; i++) {
+		r.queue[0] = i % 2;
+		ck_assert_int_eq(be->ops->set_rss(be, &r), 0);
+		ck_assert_int_eq(queue_of_frame(i), i % 2);
+	}
+}
+END_TEST
+
 START_TEST(the_program_is_attached_once_and_taken_off_at_the_end)
 {
 	struct net_rss r = { .hash_types = NET_RSS_HASH_TYPES };
@@ -531,6 +561,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, without_rss_no_program_is_made_or_taken_off);
 	if (bpf_is_allowed()) {
 		tcase_add_test(tc, frames_come_out_of_the_queue_that_the_table_names);
+		tcase_add_test(tc, passed_descriptors_are_numbered_by_us);
 		tcase_add_test(tc, the_program_is_attached_once_and_taken_off_at_the_end);
 		tcase_add_test(tc, a_tap_that_cannot_be_steered_is_refused);
 		tcase_add_test(tc, steering_that_fails_is_an_error_unless_the_tap_is_gone);

@@ -454,8 +454,8 @@ static int take_queue(struct net_pair *p, struct net_queue *q, enum net_pair_que
 
 	q->broken = false;
 	net_queue_coalesce(q, 0, 0);
-	q->coal.nr = 0;
-	atomic_init(&q->coal.due_ns, 0);
+	atomic_init(&q->coal.nr, 0);
+	atomic_init(&q->coal.since_ns, 0);
 	q->features = s->features;
 	q->transport = s->transport;
 	if (!from || !from->vq)
@@ -559,6 +559,8 @@ void net_pair_coalesce(struct net_pair *p, enum net_pair_queue which, uint32_t p
 		       uint32_t usecs)
 {
 	net_queue_coalesce(which == NET_PAIR_RX ? rx_queue(p) : tx_queue(p), packets, usecs);
+	if (p->queue[which])
+		eventfd_write(p->queue[which]->kick_fd, 1);	/* what waits may be due now */
 }
 
 void net_pair_irq_changed(struct net_pair *p)

@@ -21,15 +21,27 @@ bool net_queue_pop(struct net_queue *q, struct virtq_chain *c, struct iovec *iov
 	return !ret;
 }
 
-static void set_due(struct net_queue *q, uint64_t ns)
+/* A setting that changes counts for what waits already. */
+uint64_t net_queue_due(const struct net_queue *q)
 {
-	atomic_store_explicit(&q->coal.due_ns, ns, memory_order_relaxed);
+	uint64_t since = atomic_load_explicit(&q->coal.since_ns, memory_order_relaxed);
+	uint64_t setting = since ? atomic_load(&q->coal.setting) : 0;
+	uint32_t packets = (uint32_t)setting;
+
+	if (packets && atomic_load_explicit(&q->coal.nr, memory_order_relaxed) >= packets)
+		return since;
+	return since ? since + (setting >> 32) * 1000 : 0;
+}
+
+static void set_waiting(struct net_queue *q, uint32_t nr, uint64_t since)
+{
+	atomic_store_explicit(&q->coal.nr, nr, memory_order_relaxed);
+	atomic_store_explicit(&q->coal.since_ns, since, memory_order_relaxed);
 }
 
 bool net_queue_publish(struct net_queue *q)
 {
-	q->coal.nr = 0;
-	set_due(q, 0);
+	set_waiting(q, 0, 0);
 	if (!virtq_publish(q->vq))
 		return false;
 	counter_add(&q->stats.interrupts, 1);
@@ -46,10 +58,11 @@ void net_queue_publish_soon(struct net_queue *q, uint32_t nr)
 {
 	uint64_t setting = atomic_load(&q->coal.setting);
 	uint32_t packets = (uint32_t)setting, usecs = (uint32_t)(setting >> 32);
+	uint64_t since = atomic_load_explicit(&q->coal.since_ns, memory_order_relaxed);
 
-	q->coal.nr += nr;
-	if (!usecs || (packets && q->coal.nr >= packets) || !virtq_publish_open(q->vq))
+	nr += atomic_load_explicit(&q->coal.nr, memory_order_relaxed);
+	if (!usecs || (packets && nr >= packets) || !virtq_publish_open(q->vq))
 		net_queue_publish(q);
-	else if (!net_queue_due(q))
-		set_due(q, clock_now_ns() + usecs * 1000ull);
+	else
+		set_waiting(q, nr, since ? since : clock_now_ns());
 }

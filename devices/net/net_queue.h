@@ -16,8 +16,8 @@
  */
 struct net_coal {
 	atomic_uint_fast64_t setting;		/* any thread: usecs << 32 | packets */
-	uint32_t nr;				/* worker: packets that wait */
-	atomic_uint_fast64_t due_ns;		/* worker sets: until then; 0: none waits */
+	atomic_uint nr;				/* worker sets: packets that wait */
+	atomic_uint_fast64_t since_ns;		/* worker sets: since then; 0: none waits */
 };
 
 struct net_queue {
@@ -50,11 +50,8 @@ void net_queue_break(struct net_queue *q, const char *why);
 /* Shows the driver what was used, with an interrupt if it wants one. Returns whether it did. */
 bool net_queue_publish(struct net_queue *q);
 
-/* When an interrupt that waits is due; 0: none does. Any thread. */
-static inline uint64_t net_queue_due(const struct net_queue *q)
-{
-	return atomic_load_explicit(&q->coal.due_ns, memory_order_relaxed);
-}
+/* When an interrupt that waits is due, as set now; 0: none does. Any thread. */
+uint64_t net_queue_due(const struct net_queue *q);
 
 /* net_queue_publish() for nr packets, unless the driver wants to hear of more at once. */
 void net_queue_publish_soon(struct net_queue *q, uint32_t nr);

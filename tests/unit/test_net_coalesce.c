@@ -6,6 +6,7 @@
 #include "fake_transport.h"
 #include "net_fixture.h"
 #include "runner.h"
+#include "util.h"
 
 #define FRAME	100u
 #define MINUTE	60000000u	/* in microseconds */
@@ -94,12 +95,50 @@ START_TEST(of_two_interrupts_that_wait_the_earlier_comes_first)
 }
 END_TEST
 
-START_TEST(a_setting_reaches_all_pairs)
+static void use_both_pairs(void)
 {
 	const uint16_t two = 2;
 
 	ck_assert_uint_eq(net_control(f, CTRL, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET,
 				      &two, sizeof(two)), VIRTIO_NET_OK);
+}
+
+static const struct {
+	uint32_t packets, usecs;
+} less[] = { { 0, 0 }, { 3, MINUTE }, { 1000, 1000 } };
+
+/* Of the second pair: commands come to the first one's thread. */
+START_TEST(an_interrupt_that_waits_comes_when_the_driver_asks_for_less)
+{
+	const unsigned int i = (unsigned int)_i / 2, q = 2 + (_i % 2 ? NET_TX : NET_RX);
+
+	use_both_pairs();
+	coalesce(_i % 2 ? TX_SET : RX_SET, 1000, MINUTE);
+	for (int n = 0; n < 3; n++)
+		move_frame(q);
+	ck_assert(!fake_wait_irq(f->ft, q, 20));
+	coalesce(_i % 2 ? TX_SET : RX_SET, less[i].packets, less[i].usecs);
+	ck_assert(fake_wait_irq(f->ft, q, 5000));
+}
+END_TEST
+
+START_TEST(a_setting_of_more_lets_an_interrupt_wait_on)
+{
+	const unsigned int q = _i ? NET_TX : NET_RX;
+
+	coalesce(_i ? TX_SET : RX_SET, 1000, MINUTE);
+	for (int n = 0; n < 3; n++)
+		move_frame(q);
+	coalesce(_i ? TX_SET : RX_SET, 4, 2 * MINUTE);
+	ck_assert(!fake_wait_irq(f->ft, q, 50));
+	move_frame(q);
+	ck_assert(fake_wait_irq(f->ft, q, 5000));
+}
+END_TEST
+
+START_TEST(a_setting_reaches_all_pairs)
+{
+	use_both_pairs();
 	coalesce(_i ? TX_SET : RX_SET, 0, MINUTE);
 	for (unsigned int pair = 0; pair < 2; pair++) {
 		move_frame(2 * pair + (unsigned int)_i);
@@ -143,6 +182,9 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, each_interrupt_waits_for_as_many_packets, 0, 2);
 	tcase_add_loop_test(tc, packets_that_keep_coming_do_not_put_an_interrupt_off, 0, 2);
 	tcase_add_loop_test(tc, of_two_interrupts_that_wait_the_earlier_comes_first, 0, 2);
+	tcase_add_loop_test(tc, an_interrupt_that_waits_comes_when_the_driver_asks_for_less, 0,
+			    2 * ARRAY_SIZE(less));
+	tcase_add_loop_test(tc, a_setting_of_more_lets_an_interrupt_wait_on, 0, 2);
 	tcase_add_loop_test(tc, a_setting_reaches_all_pairs, 0, 2);
 	tcase_add_loop_test(tc, a_setting_of_one_direction_leaves_the_other_alone, 0, 2);
 	tcase_add_loop_test(tc, a_reset_ends_it, 0, 2);

@@ -73,16 +73,24 @@ static const uint64_t one = 1;
 /*
  * A host short of memory may refuse submissions for a while; entries then stay
  * in the ring. A slot and the doorbell have one there at most, so there is room
- * for theirs. NULL: none for another interrupt or another request for quiet.
+ * for theirs. Only a thread of the kernel gives entries back after what they
+ * asked for may have been answered, a whole turn of them at once: it is waited
+ * for. NULL: no room for another interrupt or another request for quiet.
  */
 static struct io_uring_sqe *get_sqe(struct blk_uring *u, bool spare)
 {
+	struct io_uring_sqe *sqe;
+
 	if (!io_uring_sq_ready(&u->ring))
 		u->nr_spare = 0;
 	if (spare && u->nr_spare == SPARE_ENTRIES - 1)
 		return NULL;
 	u->nr_spare += spare;
-	return io_uring_get_sqe(&u->ring);
+	while (!(sqe = io_uring_get_sqe(&u->ring))) {
+		io_uring_submit(&u->ring);
+		io_uring_sqring_wait(&u->ring);
+	}
+	return sqe;
 }
 
 /* The prep helpers clear the entry, its tag included. */

@@ -27,6 +27,7 @@ static struct fake_transport *ft;
 static struct virtio_dev *dev;
 static int image;
 static bool fits_in_pieces;		/* a request's list may be long */
+static bool sqpoll;			/* set by the test */
 static uint8_t model[LEN];		/* what the disk has to hold */
 
 static void open_disk(enum virtio_blk_cache cache, uint16_t ring)
@@ -45,6 +46,7 @@ static void open_disk(enum virtio_blk_cache cache, uint16_t ring)
 	cfg.file.path = path;
 	cfg.cache = cache;
 	cfg.queue_size = ring;
+	cfg.sqpoll = sqpoll;
 	fits_in_pieces = ring >= RING;
 	ck_assert_int_eq(blk_file_open(&be, &cfg.file, "blk0"), 0);
 	unlink(path);
@@ -312,6 +314,27 @@ START_TEST(refused_submissions_are_made_again)
 }
 END_TEST
 
+/* So a request may be over, and its slot in use again, while its entry is still in the ring. */
+START_TEST(entries_that_a_kernel_thread_gives_back_late_are_waited_for)
+{
+	struct asked a[60];
+	unsigned int seed = 7, n = _i ? 60 : 4;
+
+	sqpoll = true;
+	open_disk(VIRTIO_BLK_WRITEBACK, _i ? RING : 4);
+	for (unsigned int round = 0; round < 100; round++) {
+		gpa_t mark = fake_driver(ft, 0)->next_gpa;
+
+		write_some(a, n, &seed);
+		finish(n);
+		all_are(a, n, VIRTIO_BLK_S_OK);
+		read_back(a, n);
+		fake_driver(ft, 0)->next_gpa = mark;
+	}
+	close_disk();
+}
+END_TEST
+
 /* rows T13, D8, V4 */
 START_TEST(stop_waits_for_all_that_is_in_flight)
 {
@@ -392,6 +415,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_flush_that_failed_is_never_taken_back);
 	tcase_add_test(tc, a_stable_write_that_failed_is_the_last_stable_one);
 	tcase_add_loop_test(tc, refused_submissions_are_made_again, 0, 2);
+	tcase_add_loop_test(tc, entries_that_a_kernel_thread_gives_back_late_are_waited_for, 0, 2);
 	tcase_add_test(tc, stop_waits_for_all_that_is_in_flight);
 	tcase_add_test(tc, a_request_that_comes_before_doorbells_are_on_is_seen);
 	suite_add_tcase(s, tc);

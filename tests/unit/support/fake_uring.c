@@ -24,6 +24,7 @@ static struct op op[MAX_OPS];		/* the ring's thread */
 static unsigned int nr_ops;
 static int disk_fd = -1, kick_fd = -1;
 static uint64_t kick_tag;
+static unsigned int taken;		/* submissions; *khead: those that were given back */
 
 long syscall(long nr, ...)
 {
@@ -94,8 +95,9 @@ int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 	ring->sq.ring_mask = n - 1;
 	ring->cq.ring_entries = 2 * n;
 	ring->cq.ring_mask = 2 * n - 1;
+	ring->flags = p->flags;
 	p->features = IORING_FEAT_CQE_SKIP;
-	nr_ops = 0;
+	nr_ops = taken = 0;
 	kick_fd = -1;
 	return 0;
 }
@@ -269,14 +271,30 @@ static void progress(struct io_uring *ring, bool must)
 	pthread_mutex_unlock(&fake_uring.lock);
 }
 
+/* A thread of the kernel gives a turn's entries back when it has been through all of them. */
+static void give_back(struct io_uring *ring)
+{
+	__atomic_store_n(ring->sq.khead, taken, __ATOMIC_RELEASE);
+}
+
+int __io_uring_sqring_wait(struct io_uring *ring)
+{
+	give_back(ring);
+	return 0;
+}
+
 static int submit(struct io_uring *ring, unsigned int wait)
 {
-	bool refused;
+	bool refused, late = ring->flags & IORING_SETUP_SQPOLL;
 
 	pthread_mutex_lock(&fake_uring.lock);
-	refused = dice() < fake_uring.percent_refused && *ring->sq.khead != ring->sq.sqe_tail;
-	while (!refused && *ring->sq.khead != ring->sq.sqe_tail)
-		take(ring, &ring->sq.sqes[(*ring->sq.khead)++ & ring->sq.ring_mask]);
+	refused = dice() < fake_uring.percent_refused && taken != ring->sq.sqe_tail;
+	if (late && dice() < 1)
+		give_back(ring);
+	while (!refused && taken != ring->sq.sqe_tail)
+		take(ring, &ring->sq.sqes[taken++ & ring->sq.ring_mask]);
+	if (!late)
+		give_back(ring);
 	pthread_mutex_unlock(&fake_uring.lock);
 	if (refused)
 		return -EBUSY;

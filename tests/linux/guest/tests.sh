@@ -278,6 +278,23 @@ test_suspend() {
 	dmesg | grep -q 'suspend exit' || fail "no suspend in the log"
 }
 
+# While the host does something to all of the machine; the disks are busy meanwhile. Time has to go on
+# evenly: what the clock says was gained is what the kernel has counted.
+test_host() {
+	local clock ticks
+	clock=$(date +%s)
+	ticks=$(cut -d . -f 1 /proc/uptime)
+	load_start
+	echo "MIMSY-NOW"
+	usleep "$(param hostms 3000)000"
+	load_stop || return 1
+	clock=$(($(date +%s) - clock))
+	ticks=$(($(cut -d . -f 1 /proc/uptime) - ticks))
+	echo "MIMSY-PASSED $clock $ticks"
+	[ $((clock - ticks)) -ge -2 ] && [ $((clock - ticks)) -le 2 ] ||
+		fail "the clock went on by $clock s, the kernel counted $ticks s"
+}
+
 test_kexec() {
 	local line
 	line=$(sed -e "s/mimsy.test=[^ ]*/mimsy.test=$(param then irqs,disks,irqs)/" /proc/cmdline)

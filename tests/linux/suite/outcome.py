@@ -9,6 +9,10 @@ class Failure(Exception):
     """A test's expectation that was not met."""
 
 
+class Skip(Exception):
+    """A test that does not apply here; the text says why."""
+
+
 def expect(truth, reason):
     if not truth:
         raise Failure(reason)

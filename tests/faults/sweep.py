@@ -75,17 +75,32 @@ class Counter:
         return (*kind, self.count[kind])
 
 
+def run_whole(machine, begin):
+    """A run with the handler that begin() makes. Again if the sanitizer stumbled: a signal takes its
+    munmap(2) away from us (ARTEFACT), and it gives up."""
+    for _ in range(3):
+        status, out, err = machine.run(begin())
+        if not machine.sanitized or b"CHECK failed" not in err or b"Sanitizer: detected" in err:
+            break
+    return status, out, err
+
+
 def survey(machine):
     """Every call of a run without faults, in order: (key, errnos)."""
-    found, counter = [], Counter(machine)
+    found = []
 
-    def handler(call):
-        key = counter.key(call)
-        if counter.ours and not (machine.sanitized and
-                                 (call.name in calls.SANITIZERS or call.role < 0)):
-            found.append((key, calls.errors(call)))
+    def begin():
+        counter = Counter(machine)
+        found.clear()
 
-    status, out, err = machine.run(handler)
+        def handler(call):
+            key = counter.key(call)
+            if counter.ours and not (machine.sanitized and
+                                     (call.name in calls.SANITIZERS or call.role < 0)):
+                found.append((key, calls.errors(call)))
+        return handler
+
+    status, out, err = run_whole(machine, begin)
     if status != GUEST_RIGHT:
         raise trap.Error(f"{machine.name}: a run without faults ends with {status}: "
                          f"{out.decode()} {err.decode()}")
@@ -103,18 +118,20 @@ def failure(call, number):
 
 def inject(machine, key, number):
     """A run in which that call fails. (reached, status, log)"""
-    counter, reached = Counter(machine), []
+    reached = []
 
-    def handler(call):
-        if counter.key(call) != key:
-            return None
-        reached.append(call)
-        return failure(call, number)
+    def begin():
+        counter = Counter(machine)
+        reached.clear()
 
-    status, _, err = machine.run(handler)
-    if machine.sanitized and b"CHECK failed" in err and b"Sanitizer: detected" not in err:
-        counter, reached = Counter(machine), []     # the sanitizer met ARTEFACT itself
-        status, _, err = machine.run(handler)
+        def handler(call):
+            if counter.key(call) != key:
+                return None
+            reached.append(call)
+            return failure(call, number)
+        return handler
+
+    status, _, err = run_whole(machine, begin)
     return bool(reached), status, err
 
 

@@ -292,16 +292,12 @@ START_TEST(a_stable_write_that_failed_is_the_last_stable_one)
 }
 END_TEST
 
-/* A host short of memory refuses submissions for a while. */
-/* rows H1, H4 */
-START_TEST(refused_submissions_are_made_again)
+/* n at once, and in each round the same memory again. */
+static void write_and_read_back(unsigned int n, unsigned int rounds, unsigned int seed)
 {
 	struct asked a[60];
-	unsigned int seed = 5, n = _i ? 60 : 4;
 
-	open_disk(VIRTIO_BLK_WRITEBACK, _i ? RING : 4);
-	fake_uring_rules(seed, 60, 0, 70);
-	for (unsigned int round = 0; round < (_i ? 10u : 100u); round++) {
+	while (rounds--) {
 		gpa_t mark = fake_driver(ft, 0)->next_gpa;
 
 		write_some(a, n, &seed);
@@ -310,6 +306,17 @@ START_TEST(refused_submissions_are_made_again)
 		read_back(a, n);
 		fake_driver(ft, 0)->next_gpa = mark;
 	}
+}
+
+/* A host short of memory refuses submissions for a while. */
+/* rows H1, H4 */
+START_TEST(refused_submissions_are_made_again)
+{
+	const unsigned int seed = 5;
+
+	open_disk(VIRTIO_BLK_WRITEBACK, _i ? RING : 4);
+	fake_uring_rules(seed, 60, 0, 70);
+	write_and_read_back(_i ? 60 : 4, _i ? 10 : 100, seed);
 	close_disk();
 }
 END_TEST
@@ -317,20 +324,9 @@ END_TEST
 /* So a request may be over, and its slot in use again, while its entry is still in the ring. */
 START_TEST(entries_that_a_kernel_thread_gives_back_late_are_waited_for)
 {
-	struct asked a[60];
-	unsigned int seed = 7, n = _i ? 60 : 4;
-
 	sqpoll = true;
 	open_disk(VIRTIO_BLK_WRITEBACK, _i ? RING : 4);
-	for (unsigned int round = 0; round < 100; round++) {
-		gpa_t mark = fake_driver(ft, 0)->next_gpa;
-
-		write_some(a, n, &seed);
-		finish(n);
-		all_are(a, n, VIRTIO_BLK_S_OK);
-		read_back(a, n);
-		fake_driver(ft, 0)->next_gpa = mark;
-	}
+	write_and_read_back(_i ? 60 : 4, 100, 7);
 	close_disk();
 }
 END_TEST

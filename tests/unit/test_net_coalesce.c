@@ -35,24 +35,6 @@ static void coalesce(uint8_t direction, uint32_t packets, uint32_t usecs)
 				      sizeof(setting)), VIRTIO_NET_OK);
 }
 
-/* A frame in one direction, until the driver could see it. */
-static void move_frame(unsigned int q)
-{
-	const struct virtio_net_hdr_v1 plain = { 0 };
-	bool to_host = q % 2;
-	uint16_t head = to_host ? net_add_tx(f, q, &plain, FRAME, 9) : 0;
-	gpa_t gpa = to_host ? 0 : net_add_rx(f, q, 256);
-
-	fake_kick(f->ft, q);
-	if (to_host) {
-		net_expect_completed(f, q, head);
-		net_expect_sent(f, q / 2, FRAME, 9);
-	} else {
-		net_host_sends(f, q / 2, FRAME, 9);
-		net_expect_rx(f, q, gpa, FRAME, 9);
-	}
-}
-
 START_TEST(each_interrupt_waits_for_as_many_packets)
 {
 	const unsigned int q = _i ? NET_TX : NET_RX;
@@ -62,9 +44,9 @@ START_TEST(each_interrupt_waits_for_as_many_packets)
 	for (int round = 0; round < 3; round++) {
 		vdriver_want_irq_at(d, d->used_seen);
 		for (int i = 0; i < 3; i++)
-			move_frame(q);
+			net_move_frame(f, FRAME, q);
 		ck_assert(!fake_wait_irq(f->ft, q, 50));
-		move_frame(q);
+		net_move_frame(f, FRAME, q);
 		ck_assert(fake_wait_irq(f->ft, q, 5000));
 	}
 }
@@ -78,7 +60,7 @@ START_TEST(packets_that_keep_coming_do_not_put_an_interrupt_off)
 
 	coalesce(_i ? TX_SET : RX_SET, 0, 200000);
 	do
-		move_frame(q);
+		net_move_frame(f, FRAME, q);
 	while (!fake_wait_irq(f->ft, q, 5) && n++ < 500);
 	ck_assert_uint_lt(n, 500);
 }
@@ -88,8 +70,8 @@ START_TEST(of_two_interrupts_that_wait_the_earlier_comes_first)
 {
 	coalesce(_i ? TX_SET : RX_SET, 0, MINUTE);
 	coalesce(_i ? RX_SET : TX_SET, 0, 20000);
-	move_frame(_i ? NET_TX : NET_RX);
-	move_frame(_i ? NET_RX : NET_TX);
+	net_move_frame(f, FRAME, _i ? NET_TX : NET_RX);
+	net_move_frame(f, FRAME, _i ? NET_RX : NET_TX);
 	ck_assert(fake_wait_irq(f->ft, _i ? NET_RX : NET_TX, 5000));
 	ck_assert(!fake_wait_irq(f->ft, _i ? NET_TX : NET_RX, 50));
 }
@@ -115,7 +97,7 @@ START_TEST(an_interrupt_that_waits_comes_when_the_driver_asks_for_less)
 	use_both_pairs();
 	coalesce(_i % 2 ? TX_SET : RX_SET, 1000, MINUTE);
 	for (int n = 0; n < 3; n++)
-		move_frame(q);
+		net_move_frame(f, FRAME, q);
 	ck_assert(!fake_wait_irq(f->ft, q, 20));
 	coalesce(_i % 2 ? TX_SET : RX_SET, less[i].packets, less[i].usecs);
 	ck_assert(fake_wait_irq(f->ft, q, 5000));
@@ -128,10 +110,10 @@ START_TEST(a_setting_of_more_lets_an_interrupt_wait_on)
 
 	coalesce(_i ? TX_SET : RX_SET, 1000, MINUTE);
 	for (int n = 0; n < 3; n++)
-		move_frame(q);
+		net_move_frame(f, FRAME, q);
 	coalesce(_i ? TX_SET : RX_SET, 4, 2 * MINUTE);
 	ck_assert(!fake_wait_irq(f->ft, q, 50));
-	move_frame(q);
+	net_move_frame(f, FRAME, q);
 	ck_assert(fake_wait_irq(f->ft, q, 5000));
 }
 END_TEST
@@ -141,7 +123,7 @@ START_TEST(a_setting_reaches_all_pairs)
 	use_both_pairs();
 	coalesce(_i ? TX_SET : RX_SET, 0, MINUTE);
 	for (unsigned int pair = 0; pair < 2; pair++) {
-		move_frame(2 * pair + (unsigned int)_i);
+		net_move_frame(f, FRAME, 2 * pair + (unsigned int)_i);
 		ck_assert(!fake_wait_irq(f->ft, 2 * pair + (unsigned int)_i, 50));
 	}
 }
@@ -152,7 +134,7 @@ START_TEST(a_setting_of_one_direction_leaves_the_other_alone)
 	const unsigned int q = _i ? NET_RX : NET_TX;
 
 	coalesce(_i ? TX_SET : RX_SET, 0, MINUTE);
-	move_frame(q);
+	net_move_frame(f, FRAME, q);
 	ck_assert(fake_wait_irq(f->ft, q, 5000));
 }
 END_TEST
@@ -162,12 +144,12 @@ START_TEST(a_reset_ends_it)
 	const unsigned int q = _i ? NET_TX : NET_RX;
 
 	coalesce(_i ? TX_SET : RX_SET, 0, MINUTE);
-	move_frame(q);
+	net_move_frame(f, FRAME, q);
 	fake_stop(f->ft);
 	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
 	while (fake_wait_irq(f->ft, q, 0))
 		;
-	move_frame(q);
+	net_move_frame(f, FRAME, q);
 	ck_assert(fake_wait_irq(f->ft, q, 5000));
 }
 END_TEST

@@ -194,7 +194,6 @@ END_TEST
 /* The device. */
 
 static struct net_fixture *f;
-static const struct virtio_net_hdr_v1 plain = { 0 };
 
 static void start_device(void)
 {
@@ -207,24 +206,6 @@ static void stop_device(void)
 	net_fixture_free(f);
 }
 
-/* As a driver does when it takes in a frame: it looks at what was sent as well. */
-static void take_sent(void)
-{
-	struct vdriver *d = fake_driver(f->ft, NET_TX);
-	uint16_t head;
-	uint32_t len;
-
-	fake_wait_used(f->ft, NET_TX, &head, &len);
-	vdriver_want_irq_at(d, d->used_seen);
-}
-
-static void send_one(uint8_t fill)
-{
-	net_add_tx(f, NET_TX, &plain, FRAME, fill);
-	fake_kick(f->ft, NET_TX);
-	net_expect_sent(f, 0, FRAME, fill);
-}
-
 /* Interrupts of the transmit queue in 50 rounds. */
 static unsigned int converse(void)
 {
@@ -234,10 +215,10 @@ static unsigned int converse(void)
 		gpa_t gpa = net_add_rx(f, NET_RX, 256);
 
 		fake_kick(f->ft, NET_RX);
-		send_one(i);
+		net_send_one(f, FRAME, i);
 		net_host_sends(f, 0, FRAME, i);
 		net_expect_rx(f, NET_RX, gpa, FRAME, i);
-		take_sent();
+		net_take_used(f, NET_TX);
 	}
 	return fake_nr_irqs(f->ft, NET_TX) - before;
 }
@@ -258,7 +239,7 @@ END_TEST
 
 START_TEST(a_frame_without_an_answer_is_reported_all_the_same)
 {
-	send_one(1);
+	net_send_one(f, FRAME, 1);
 	ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
 }
 END_TEST
@@ -279,11 +260,11 @@ static void send_and_hold(void)
 
 	do {
 		before = fake_nr_irqs(f->ft, NET_TX);
-		send_one(1);
+		net_send_one(f, FRAME, 1);
 		receive_one(1);
 		if (fake_nr_irqs(f->ft, NET_TX) == before)
 			return;
-		take_sent();
+		net_take_used(f, NET_TX);
 	} while (true);
 }
 
@@ -302,10 +283,10 @@ END_TEST
 
 START_TEST(a_stop_loses_no_completion)
 {
-	send_one(1);
+	net_send_one(f, FRAME, 1);
 	fake_stop(f->ft);
 	ck_assert_uint_eq(fake_nr_resets(f->ft), 0);
-	take_sent();
+	net_take_used(f, NET_TX);
 }
 END_TEST
 

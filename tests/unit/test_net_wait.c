@@ -60,27 +60,9 @@ static void teardown(void)
 	net_fixture_free(f);
 }
 
-/* As a driver does that takes in what was used and wants to hear of the next. */
-static void take(unsigned int q)
-{
-	struct vdriver *d = fake_driver(f->ft, q);
-	uint16_t head;
-	uint32_t len;
-
-	fake_wait_used(f->ft, q, &head, &len);
-	vdriver_want_irq_at(d, d->used_seen);
-}
-
-static void send_one(uint8_t fill)
-{
-	net_add_tx(f, NET_TX, &plain, FRAME, fill);
-	fake_kick(f->ft, NET_TX);
-	net_expect_sent(f, 0, FRAME, fill);
-}
-
 START_TEST(the_interrupt_of_a_lone_frame_waits)
 {
-	send_one(1);
+	net_send_one(f, FRAME, 1);
 	ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
 	ck_assert_uint_eq(atomic_load(&nr_waits), 1);
 }
@@ -90,11 +72,11 @@ START_TEST(a_second_frame_brings_the_interrupt_of_the_first)
 {
 	atomic_store(&patient, true);
 	for (uint8_t i = 0; i < 20; i++) {
-		send_one(i);
-		send_one(i);
+		net_send_one(f, FRAME, i);
+		net_send_one(f, FRAME, i);
 		ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
-		take(NET_TX);
-		take(NET_TX);
+		net_take_used(f, NET_TX);
+		net_take_used(f, NET_TX);
 	}
 	ck_assert_uint_ge(atomic_load(&nr_waits), 1);
 }
@@ -106,7 +88,7 @@ START_TEST(without_event_idx_nothing_waits)
 	teardown();
 	start(1ull << VIRTIO_RING_F_EVENT_IDX);
 	for (uint8_t i = 0; i < 20; i++) {
-		send_one(i);
+		net_send_one(f, FRAME, i);
 		ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
 	}
 	ck_assert_uint_eq(atomic_load(&nr_waits), 0);
@@ -120,8 +102,8 @@ START_TEST(the_interrupt_of_several_frames_does_not_wait)
 		net_add_tx(f, NET_TX, &plain, FRAME, i);
 		fake_kick(f->ft, NET_TX);
 		ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
-		take(NET_TX);
-		take(NET_TX);
+		net_take_used(f, NET_TX);
+		net_take_used(f, NET_TX);
 		net_expect_sent(f, 0, FRAME, i);
 		net_expect_sent(f, 0, FRAME, i);
 	}
@@ -133,9 +115,9 @@ START_TEST(a_lone_frame_has_its_interrupt_and_short_waits_are_tried_once)
 {
 	atomic_store(&wait_error, ENOSYS);
 	for (uint8_t i = 0; i < 20; i++) {
-		send_one(i);
+		net_send_one(f, FRAME, i);
 		ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
-		take(NET_TX);
+		net_take_used(f, NET_TX);
 	}
 	ck_assert_uint_eq(atomic_load(&nr_waits), 1);
 }
@@ -146,12 +128,12 @@ START_TEST(an_interrupted_wait_is_no_reason_to_give_up)
 	unsigned int before;
 
 	atomic_store(&wait_error, EINTR);
-	send_one(1);
+	net_send_one(f, FRAME, 1);
 	ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
-	take(NET_TX);
+	net_take_used(f, NET_TX);
 	before = atomic_load(&nr_waits);
 	ck_assert_uint_gt(before, 1);
-	send_one(2);
+	net_send_one(f, FRAME, 2);
 	ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
 	ck_assert_uint_gt(atomic_load(&nr_waits), before);
 }
@@ -173,7 +155,7 @@ START_TEST(an_interrupt_comes_early_if_it_cannot_come_in_time)
 	atomic_store(&wait_error, _i ? ENOSYS : EPERM);
 	coalesce(VIRTIO_NET_CTRL_NOTF_COAL_RX_SET);
 	coalesce(VIRTIO_NET_CTRL_NOTF_COAL_TX_SET);
-	send_one(1);
+	net_send_one(f, FRAME, 1);
 	ck_assert(fake_wait_irq(f->ft, NET_TX, 5000));
 	fake_kick(f->ft, NET_RX);
 	net_host_sends(f, 0, FRAME, 2);

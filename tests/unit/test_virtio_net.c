@@ -64,23 +64,6 @@ static void coalesce(uint8_t direction, uint32_t packets, uint32_t usecs)
 			  VIRTIO_NET_OK);
 }
 
-/* A frame in one direction, until the driver could see it. */
-static void move_frame(unsigned int q)
-{
-	const struct virtio_net_hdr_v1 plain = { 0 };
-	gpa_t gpa = q == NET_RX ? net_add_rx(f, NET_RX, 2048) : 0;
-	uint16_t head = q == NET_TX ? net_add_tx(f, NET_TX, &plain, FRAME, 9) : 0;
-
-	fake_kick(f->ft, q);
-	if (q == NET_RX) {
-		net_host_sends(f, 0, FRAME, 9);
-		net_expect_rx(f, NET_RX, gpa, FRAME, 9);
-	} else {
-		net_expect_completed(f, NET_TX, head);
-		net_expect_sent(f, 0, FRAME, 9);
-	}
-}
-
 START_TEST(an_interrupt_waits_for_as_many_packets_as_the_driver_set)
 {
 	const unsigned int q = _i ? NET_TX : NET_RX;
@@ -88,9 +71,9 @@ START_TEST(an_interrupt_waits_for_as_many_packets_as_the_driver_set)
 	coalesce(_i ? VIRTIO_NET_CTRL_NOTF_COAL_TX_SET : VIRTIO_NET_CTRL_NOTF_COAL_RX_SET, 4,
 		 60000000);
 	for (int i = 0; i < 3; i++)
-		move_frame(q);
+		net_move_frame(f, FRAME, q);
 	ck_assert(!fake_wait_irq(f->ft, q, 50));
-	move_frame(q);
+	net_move_frame(f, FRAME, q);
 	ck_assert(fake_wait_irq(f->ft, q, 5000));
 }
 END_TEST
@@ -101,7 +84,7 @@ START_TEST(an_interrupt_waits_no_longer_than_the_driver_set)
 
 	coalesce(_i ? VIRTIO_NET_CTRL_NOTF_COAL_TX_SET : VIRTIO_NET_CTRL_NOTF_COAL_RX_SET, 1000,
 		 20000);
-	move_frame(q);
+	net_move_frame(f, FRAME, q);
 	ck_assert(fake_wait_irq(f->ft, q, 5000));
 }
 END_TEST
@@ -111,7 +94,7 @@ START_TEST(a_reset_ends_coalescing)
 	coalesce(VIRTIO_NET_CTRL_NOTF_COAL_RX_SET, 1000, 60000000);
 	fake_stop(f->ft);
 	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
-	move_frame(NET_RX);
+	net_move_frame(f, FRAME, NET_RX);
 	ck_assert(fake_wait_irq(f->ft, NET_RX, 5000));
 }
 END_TEST

@@ -221,3 +221,39 @@ void net_expect_completed(struct net_fixture *f, unsigned int q, uint16_t expect
 	ck_assert_uint_eq(head, expect_head);
 	ck_assert_uint_eq(len, 0);
 }
+
+void net_send_one(struct net_fixture *f, uint32_t frame_len, uint8_t fill)
+{
+	const struct virtio_net_hdr_v1 plain = { 0 };
+
+	net_add_tx(f, NET_TX, &plain, frame_len, fill);
+	fake_kick(f->ft, NET_TX);
+	net_expect_sent(f, 0, frame_len, fill);
+}
+
+void net_move_frame(struct net_fixture *f, uint32_t frame_len, unsigned int q)
+{
+	const struct virtio_net_hdr_v1 plain = { 0 };
+	bool to_host = q % 2;
+	uint16_t head = to_host ? net_add_tx(f, q, &plain, frame_len, 9) : 0;
+	gpa_t gpa = to_host ? 0 : net_add_rx(f, q, 2048);
+
+	fake_kick(f->ft, q);
+	if (to_host) {
+		net_expect_completed(f, q, head);
+		net_expect_sent(f, q / 2, frame_len, 9);
+	} else {
+		net_host_sends(f, q / 2, frame_len, 9);
+		net_expect_rx(f, q, gpa, frame_len, 9);
+	}
+}
+
+void net_take_used(struct net_fixture *f, unsigned int q)
+{
+	struct vdriver *d = fake_driver(f->ft, q);
+	uint16_t head;
+	uint32_t len;
+
+	fake_wait_used(f->ft, q, &head, &len);
+	vdriver_want_irq_at(d, d->used_seen);
+}

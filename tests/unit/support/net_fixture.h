@@ -62,6 +62,13 @@ uint16_t net_add_tx(struct net_fixture *f, unsigned int q, const struct virtio_n
 void net_expect_sent(struct net_fixture *f, unsigned int pair, uint32_t frame_len, uint8_t fill);
 void net_expect_completed(struct net_fixture *f, unsigned int q, uint16_t head);
 
+/* Sends a frame over pair 0, and sees it arrive. */
+void net_send_one(struct net_fixture *f, uint32_t frame_len, uint8_t fill);
+/* A frame in a queue's direction, until the driver could see it. */
+void net_move_frame(struct net_fixture *f, uint32_t frame_len, unsigned int q);
+/* As a driver does that takes in what was used and wants to hear of the next. */
+void net_take_used(struct net_fixture *f, unsigned int q);
+
 /* CPU time this process has used. */
 uint64_t net_cpu_ms(void);
 

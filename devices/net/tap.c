@@ -283,7 +283,7 @@ static int open_queues(struct tap *t, const struct virtio_net_cfg *cfg, const ch
 /* Whether it is of use is found out by the device. */
 static void open_vhost(struct tap *t, const struct virtio_net_cfg *cfg)
 {
-	if (cfg->vhost == VIRTIO_NET_VHOST_OFF || cfg->inline_kick)
+	if (!virtio_net_may_use_vhost(cfg))
 		return;
 	for (unsigned int i = 0; i < t->be.nr_pairs; i++) {
 		int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC);

@@ -392,7 +392,7 @@ static int open_vhost(struct virtio_net *n, unsigned int i, const struct virtio_
 	int ret;
 
 	*vhost = NULL;
-	if (cfg->vhost == VIRTIO_NET_VHOST_OFF || n->inline_kick || (i && !n->has_vhost))
+	if (!virtio_net_may_use_vhost(cfg) || (i && !n->has_vhost))
 		return 0;
 	ret = n->be->is_tap ? net_vhost_create(vhost, n->be->vhost_fd[i], n->be->fd[i])
 			    : -ENOTSUP;

@@ -34,6 +34,11 @@ struct virtio_net_cfg {
 	const struct worker_entry *entry;	/* for the pairs' threads; NULL: none */
 };
 
+static inline bool virtio_net_may_use_vhost(const struct virtio_net_cfg *cfg)
+{
+	return cfg->vhost != VIRTIO_NET_VHOST_OFF && !cfg->inline_kick;
+}
+
 #define VIRTIO_NET_CFG_DEFAULT { .pairs = 1, .queue_size = 256 }
 
 #endif

@@ -17,7 +17,8 @@ from suite.outcome import Failure  # noqa: E402
 from testbed import host as testbed  # noqa: E402
 from testbed.bed import BedError  # noqa: E402
 
-MIMSY = os.path.join(ROOT, "build", "mimsy")
+BUILD = os.path.join(ROOT, "build", "demo")     # not the user's own build folder
+MIMSY = os.path.join(BUILD, "mimsy")
 CPUS, QUEUES, PAIRS = 4, 4, 2
 TESTS = ("disks", "net", "tcp", "irqs")
 # Two tests of the CPU that an emulated one fails loudly have nothing to do with interrupts.
@@ -33,8 +34,8 @@ class Progress:
 
 
 def build_monitor():
-    for argv in (["cmake", "-S", ROOT, "-B", ROOT + "/build", "-DTESTS=OFF"],
-                 ["cmake", "--build", ROOT + "/build", "--parallel", str(os.cpu_count() or 2)]):
+    for argv in (["cmake", "-S", ROOT, "-B", BUILD, "-DTESTS=OFF"],
+                 ["cmake", "--build", BUILD, "--parallel", str(os.cpu_count() or 2)]):
         r = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True, check=False)
         if r.returncode:

@@ -15,6 +15,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "iov.h"
@@ -27,6 +28,7 @@
 #define SMALL_STREAK	32u	/* this many small frames in a row: gather little again */
 #define MAX_STASH_IOV	512u
 #define MAX_READ_IOV	1023u	/* and the spill: what one readv(2) takes */
+#define GUARD		4096u	/* a page that nobody may touch */
 #define PROBES		8u	/* reads that may find nothing before we stop asking ... */
 #define PROBE_EVERY	16u	/* ... but for one in so many visits */
 
@@ -50,13 +52,40 @@ struct net_rx {
 	uint32_t frame_len;		/* of a frame that waits in the spill; 0: none */
 	uint32_t frame_done;		/* bytes of it that are in the stash */
 	struct rx_buf *buf;		/* max_size */
-	struct iovec *iov;		/* MAX_STASH_IOV + max_size */
+	struct iovec *iov;		/* MAX_STASH_IOV + max_size + 1 */
 	uint8_t *spill;			/* MAX_READ bytes, hardly ever touched */
+	uint8_t *space;			/* where these two lie; set once */
+	size_t space_len;
 };
+
+/*
+ * Addresses for readv(2) and bytes from the network: should an index into one
+ * ever go wrong, it must not reach the other. So each lies between pages that
+ * nobody may touch, the list right in front of one.
+ */
+static int map_space(struct net_rx *rx)
+{
+	size_t iov_len = (MAX_STASH_IOV + rx->max_size + 1u) * sizeof(*rx->iov);
+	size_t iov_pages = align_up(iov_len, GUARD), spill_pages = align_up(MAX_READ, GUARD);
+	size_t len = 3 * GUARD + iov_pages + spill_pages;
+	uint8_t *space = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (space == MAP_FAILED)
+		return log_errno("%s: memory for frames", rx->q.errors->name);
+	rx->space = space;
+	rx->space_len = len;
+	rx->spill = space + GUARD + iov_pages + GUARD;
+	rx->iov = (struct iovec *)(void *)(space + GUARD + iov_pages - iov_len);
+	if (mprotect(space + GUARD, iov_pages, PROT_READ | PROT_WRITE) ||
+	    mprotect(rx->spill, spill_pages, PROT_READ | PROT_WRITE))
+		return log_errno("%s: memory for frames", rx->q.errors->name);
+	return 0;
+}
 
 int net_rx_create(struct net_rx **out, int fd, struct guest_errors *errors, uint16_t max_size)
 {
 	struct net_rx *rx = zalloc(1, sizeof(*rx));
+	int ret;
 
 	if (!rx)
 		return -ENOMEM;
@@ -64,13 +93,10 @@ int net_rx_create(struct net_rx **out, int fd, struct guest_errors *errors, uint
 	rx->q.errors = errors;
 	rx->max_size = max_size;
 	rx->buf = zalloc(max_size, sizeof(*rx->buf));
-	rx->iov = zalloc(MAX_STASH_IOV + max_size + 1u, sizeof(*rx->iov));
-	rx->spill = malloc(MAX_READ);
-	if (!rx->spill)
-		log_error("out of memory: a buffer for frames");
-	if (!rx->buf || !rx->iov || !rx->spill) {
+	ret = rx->buf ? map_space(rx) : -ENOMEM;
+	if (ret) {
 		net_rx_free(rx);
-		return -ENOMEM;
+		return ret;
 	}
 	*out = rx;
 	return 0;
@@ -81,8 +107,8 @@ void net_rx_free(struct net_rx *rx)
 	if (!rx)
 		return;
 	free(rx->buf);
-	free(rx->iov);
-	free(rx->spill);
+	if (rx->space)
+		munmap(rx->space, rx->space_len);
 	free(rx);
 }
 
@@ -169,9 +195,10 @@ static void set_num_buffers(struct net_rx *rx, uint32_t nr)
 /* The stash holds the frame, header included: hands its buffers to the driver. */
 static void deliver(struct net_rx *rx, uint32_t len)
 {
-	uint32_t nr = 0, covered = 0;
+	uint64_t covered = 0;	/* a buffer alone may have 4 GiB - 1 bytes */
+	uint32_t nr = 0;
 
-	while (covered < len)
+	while (covered < len && nr < rx->nr_bufs)
 		covered += rx->buf[rx->first_buf + nr++].len;
 	set_num_buffers(rx, nr);
 	counter_add(&rx->q.stats.frames, 1);

@@ -5,8 +5,9 @@
  *
  * Bounds that hold by construction: the table pointers cover size entries and
  * every index is compared or masked before use; a chain is walked for at most
- * size steps; a head that is in flight is never taken again; avail_idx and
- * used_idx are ours and never read back from guest memory.
+ * size steps; a head that is in flight is never taken again, and one that is
+ * not is never given back; avail_idx and used_idx are ours and never read back
+ * from guest memory.
  */
 #include "virtq.h"
 
@@ -141,7 +142,7 @@ uint16_t virtq_nr_inflight(const struct virtq *q)
 
 static bool head_is_inflight(const struct virtq *q, uint16_t head)
 {
-	return q->inflight[head / BITS_PER_WORD] >> head % BITS_PER_WORD & 1;
+	return head < q->size && q->inflight[head / BITS_PER_WORD] >> head % BITS_PER_WORD & 1;
 }
 
 static void head_set_inflight(struct virtq *q, uint16_t head, bool inflight)
@@ -278,6 +279,10 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c, struct iovec *iov, int max
 
 void virtq_unpop(struct virtq *q, uint16_t head)
 {
+	if (!head_is_inflight(q, head)) {
+		q->broken = true;
+		return;
+	}
 	head_set_inflight(q, head, false);
 	q->avail_idx--;
 }
@@ -286,6 +291,10 @@ void virtq_push(struct virtq *q, uint16_t head, uint32_t bytes_written)
 {
 	struct vring_used_elem elem = { .id = head, .len = bytes_written };
 
+	if (!head_is_inflight(q, head)) {
+		q->broken = true;
+		return;
+	}
 	memcpy(q->used + USED_RING + 8u * (q->used_idx & (q->size - 1u)), &elem, sizeof(elem));
 	head_set_inflight(q, head, false);
 	q->used_idx++;

@@ -63,7 +63,11 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c, struct iovec *iov, int max
 /* Puts the chain back at the front of the available ring (only the one popped last). */
 void virtq_unpop(struct virtq *q, uint16_t head);
 
-/* Writes a used element; the driver sees it after virtq_publish(). */
+/*
+ * Writes a used element; the driver sees it after virtq_publish(). A head that
+ * is not in flight, here and above, is a mistake of the caller's: nothing is
+ * written, and the queue is broken from then on.
+ */
 void virtq_push(struct virtq *q, uint16_t head, uint32_t bytes_written);
 
 /* Publishes what was pushed. true: the driver wants an interrupt for it. */

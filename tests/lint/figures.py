@@ -78,10 +78,9 @@ def vectors_by_register(tree):
 
 
 def mutations(tree):
-    """How many ./check tries, and how many there are."""
+    """How many of them ./check tries."""
     sample = re.search(r'"tests/mutation/run", "--sample", "(\d+)"', tree.text("tests/check.py"))
-    return int(sample[1]), sum(f.startswith("tests/mutation/") and f.endswith(".patch")
-                               for f in tree.files)
+    return (int(sample[1]),)
 
 
 def msi_block(tree):
@@ -106,7 +105,7 @@ FIGURES = [
     ("docs/virtio-mmio-msi.md", r"More than (\d+) queues with a vector each \(bits 10:0 of MsiControl\), "
      r"or (\d+)", vectors_by_register),
     ("docs/virtio-mmio-msi.md", r"The block is some (\d+) lines in the\s+device", msi_block),
-    ("docs/testing.md", r"(\d+) of the (\d+) known bugs", mutations),
+    ("docs/testing.md", r"(\d+) of the known bugs", mutations),
 ]
 
 

@@ -161,7 +161,7 @@ START_TEST(the_kernel_gets_rings_and_memory_as_we_see_them)
 		ck_assert_uint_eq(side[0].addr[q].used_user_addr, (uintptr_t)d->used);
 		ck_assert_uint_eq(side[0].addr[q].flags, 0);
 	}
-	ck_assert_uint_eq(side[0].nr_regions, 1);
+	ck_assert_uint_eq(side[0].nr_regions, 2);
 	ck_assert_uint_eq(side[0].region.guest_phys_addr, 0);
 	ck_assert_uint_eq(side[0].region.userspace_addr,
 			  (uintptr_t)vdriver_ptr(fake_driver(ft, 0), 0));

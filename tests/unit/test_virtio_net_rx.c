@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "fake_transport.h"
 #include "net_fixture.h"
 #include "net_hdr.h"
+#include "net_rx.h"
 #include "runner.h"
 #include "util.h"
 
@@ -31,6 +33,12 @@ static void setup(void)
 static void teardown(void)
 {
 	net_fixture_free(f);
+}
+
+static void setup_large_rings(void)
+{
+	f = net_fixture_create_ring(1, VDRIVER_MAX_SIZE);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
 }
 
 static void setup_without_merging(void)
@@ -280,6 +288,69 @@ START_TEST(a_burst_is_received_with_few_interrupts)
 }
 END_TEST
 
+/* A receive buffer of len bytes that names the same 64 MiB of memory again and again. */
+static void add_huge_rx(uint32_t len)
+{
+	struct vbuf buf[VDRIVER_MAX_SIZE];
+	unsigned int n = 0;
+
+	for (; len; len -= buf[n++].len)
+		buf[n] = (struct vbuf){ MIB(128), (uint32_t)MIN(len, MIB(64)), true };
+	vdriver_add(fake_driver(f->ft, NET_RX), buf, n);
+}
+
+/* The sum of the two lengths is 11 more than 32 bits can say. rows N4, Q9 */
+START_TEST(buffers_of_4_gib_take_a_frame_as_any_others)
+{
+	struct vdriver *d = fake_driver(f->ft, NET_RX);
+	gpa_t gpa = net_add_rx(f, NET_RX, NET_HDR_LEN);
+	const struct virtio_net_hdr_v1 *hdr = vdriver_ptr(d, gpa);
+	uint16_t head;
+	uint32_t len;
+
+	add_huge_rx(UINT32_MAX);
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, FRAME, 0x5a);
+	fake_wait_used(f->ft, NET_RX, &head, &len);
+	ck_assert_uint_eq(len, NET_HDR_LEN);
+	ck_assert_uint_eq(hdr->num_buffers, 2);
+	fake_wait_used(f->ft, NET_RX, &head, &len);
+	ck_assert_uint_eq(len, FRAME);
+	ck_assert(!vdriver_take(d, &head, &len));
+	ck_assert_uint_eq(*(uint8_t *)vdriver_ptr(d, MIB(128)), 0x5a);
+}
+END_TEST
+
+/* Bytes of address space that nobody may touch, but for a sanitizer's large ranges. */
+static uint64_t nr_inaccessible(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long from, to;
+	char rights[5], line[512];
+	uint64_t total = 0;
+
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx %4s", &from, &to, rights) == 3 &&
+		    !strcmp(rights, "---p") && to - from <= 4 * 4096)
+			total += to - from;
+	fclose(maps);
+	return total;
+}
+
+START_TEST(lists_of_buffers_and_bytes_of_frames_have_guards_around_them)
+{
+	struct guest_errors errors = { .name = "net0" };
+	uint64_t before = nr_inaccessible();
+	struct net_rx *rx;
+
+	ck_assert_int_eq(net_rx_create(&rx, -1, &errors, VDRIVER_MAX_SIZE), 0);
+	ck_assert_uint_eq(nr_inaccessible(), before + 3 * 4096);
+	net_rx_free(rx);
+	ck_assert_uint_eq(nr_inaccessible(), before);
+}
+END_TEST
+
 static TCase *tcase(Suite *s, const char *name, void (*before)(void))
 {
 	TCase *tc = tcase_create(name);
@@ -308,6 +379,11 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_readable_receive_buffer_asks_for_a_reset);
 	tcase_add_test(tc, many_frames_are_received_in_order);
 	tcase_add_test(tc, a_burst_is_received_with_few_interrupts);
+	tc = tcase(s, "receive with large rings", setup_large_rings);
+	tcase_add_test(tc, buffers_of_4_gib_take_a_frame_as_any_others);
+	tc = tcase_create("memory");
+	suite_add_tcase(s, tc);
+	tcase_add_test(tc, lists_of_buffers_and_bytes_of_frames_have_guards_around_them);
 	tc = tcase(s, "receive without merging", setup_without_merging);
 	tcase_add_test(tc, without_merging_a_frame_has_one_chain_to_itself);
 	tcase_add_test(tc, without_merging_a_frame_too_long_for_its_chain_is_dropped);

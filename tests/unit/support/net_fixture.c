@@ -78,7 +78,7 @@ static void connect_pair(struct net_fixture *f, unsigned int i)
 	f->peer[i] = fd[1];
 }
 
-static struct net_fixture *create(unsigned int pairs, bool inline_kick, bool rss)
+static struct net_fixture *create(unsigned int pairs, uint16_t ring, bool inline_kick, bool rss)
 {
 	struct virtio_net_cfg cfg = VIRTIO_NET_CFG_DEFAULT;
 	struct net_fixture *f = calloc(1, sizeof(*f));
@@ -91,30 +91,35 @@ static struct net_fixture *create(unsigned int pairs, bool inline_kick, bool rss
 	for (unsigned int i = 0; i < pairs; i++)
 		connect_pair(f, i);
 	cfg.pairs = (uint16_t)pairs;
-	cfg.queue_size = NET_RING;
+	cfg.queue_size = ring;
 	cfg.has_mac = true;
 	cfg.mtu = 1400;
 	cfg.inline_kick = inline_kick;
 	cfg.rss = rss;
 	memcpy(cfg.mac, "\x52\x54\x00\x12\x34\x56", 6);
 	ck_assert_int_eq(virtio_net_create(&f->dev, &cfg, &f->be, "net0"), 0);
-	f->ft = fake_transport_create(f->dev, NET_RING);
+	f->ft = fake_transport_create(f->dev, ring);
 	return f;
 }
 
 struct net_fixture *net_fixture_create(unsigned int pairs)
 {
-	return create(pairs, false, false);
+	return create(pairs, NET_RING, false, false);
 }
 
 struct net_fixture *net_fixture_create_inline(unsigned int pairs)
 {
-	return create(pairs, true, false);
+	return create(pairs, NET_RING, true, false);
 }
 
 struct net_fixture *net_fixture_create_rss(unsigned int pairs)
 {
-	return create(pairs, false, true);
+	return create(pairs, NET_RING, false, true);
+}
+
+struct net_fixture *net_fixture_create_ring(unsigned int pairs, uint16_t ring)
+{
+	return create(pairs, ring, false, false);
 }
 
 void net_fixture_free(struct net_fixture *f)

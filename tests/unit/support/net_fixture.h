@@ -40,6 +40,8 @@ struct net_fixture *net_fixture_create(unsigned int pairs);
 struct net_fixture *net_fixture_create_inline(unsigned int pairs);
 /* The same with RSS. */
 struct net_fixture *net_fixture_create_rss(unsigned int pairs);
+/* With rings of that size, VDRIVER_MAX_SIZE at the most. */
+struct net_fixture *net_fixture_create_ring(unsigned int pairs, uint16_t ring);
 void net_fixture_free(struct net_fixture *f);
 
 /* Sends a control command on queue q; returns the answer. */

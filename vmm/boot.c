@@ -12,6 +12,7 @@
 #include "log.h"
 #include "mptable.h"
 #include "pvh.h"
+#include "reset_vector.h"
 #include "util.h"
 
 #define DEVICE_PARAM_MAX 64	/* " virtio_mmio.device=8K@0xffffffffffffffff:4294967295" */
@@ -158,6 +159,7 @@ int boot_load(struct boot_entry *entry, const struct boot_cfg *cfg,
 		.base = LAYOUT_MPTABLE, .len = LAYOUT_HIGH_RAM - LAYOUT_MPTABLE,
 	};
 	desc->initrd = b.kernel.initrd;
+	reset_vector_build(low_ram(&b, LAYOUT_RESET_VECTOR, RESET_VECTOR_LEN), desc->reset_port);
 	ret = place_cmdline(&b, cfg->cmdline);
 	if (!ret)
 		ret = place_tables(&b);

@@ -17,8 +17,9 @@
 #define LAYOUT_EBDA		0x0009fc00u	/* MP table; end of low RAM in the E820 map */
 #define LAYOUT_EBDA_LEN		0x00000400u	/* the MP table may grow below it for many CPUs */
 #define LAYOUT_MPTABLE		0x0009b000u	/* 19 KiB: enough for 255 CPUs */
-#define LAYOUT_ACPI		0x000e0000u	/* RSDP first, tables behind; 128 KiB */
-#define LAYOUT_ACPI_LEN		0x00020000u
+#define LAYOUT_ACPI		0x000e0000u	/* RSDP first, tables behind; 124 KiB */
+#define LAYOUT_ACPI_LEN		0x0001f000u
+#define LAYOUT_RESET_VECTOR	0x000ffff0u	/* where a real-mode reboot jumps to */
 #define LAYOUT_HIGH_RAM		0x00100000u	/* kernels are loaded from here up */
 
 /* The hole under 4 GiB. */
@@ -51,5 +52,6 @@
 #define LAYOUT_PORT_COM1	0x03f8u
 #define LAYOUT_PORT_SLEEP	0x0600u		/* ACPI sleep control and status */
 #define LAYOUT_PORT_RESET	0x0601u		/* ACPI reset register */
+#define LAYOUT_PORT_PC_RESET	0x0cf9u		/* reset control of a PC's chipset */
 
 #endif

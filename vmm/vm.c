@@ -72,6 +72,18 @@ static void i8042_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
 	}
 }
 
+/* Linux sets bit 1 first and bit 2 with the second write; on a PC a rising bit 2 resets. */
+static void pc_reset_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
+{
+	const uint8_t reset_cpu = 1u << 2;
+
+	(void)off, (void)len;
+	if (*(const uint8_t *)buf & reset_cpu) {
+		log_info("guest asked for a reset");
+		vm_end(ctx, VM_EXIT_OK);
+	}
+}
+
 static void debug_exit_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
 {
 	(void)off, (void)len;
@@ -80,6 +92,7 @@ static void debug_exit_write(void *ctx, uint64_t off, const void *buf, uint32_t 
 
 static const struct bus_ops power_ops = { port_read_zero, power_write };
 static const struct bus_ops i8042_ops = { port_read_zero, i8042_write };
+static const struct bus_ops pc_reset_ops = { port_read_zero, pc_reset_write };
 static const struct bus_ops debug_exit_ops = { port_read_zero, debug_exit_write };
 
 static int add_ports(struct vm *vm)
@@ -89,6 +102,8 @@ static int add_ports(struct vm *vm)
 
 	if (!ret)
 		ret = bus_add(&vm->pio, LAYOUT_PORT_I8042, 1, &i8042_ops, vm);
+	if (!ret)
+		ret = bus_add(&vm->pio, LAYOUT_PORT_PC_RESET, 1, &pc_reset_ops, vm);
 	if (!ret && vm->cfg->debug_exit)
 		ret = bus_add(&vm->pio, LAYOUT_PORT_DEBUG_EXIT, 1, &debug_exit_ops, vm);
 	return ret;

@@ -72,7 +72,9 @@ CONFORMANCE = [
 ]
 
 POWER = [Guest(f"power-{how}", "power", append=f"how={how}", status=status)
-         for how, status in (("sleep", 0), ("reset", 0), ("i8042", 0), ("debug", DEBUG_EXIT + 7))]
+         for how, status in (("sleep", 0), ("reset", 0), ("i8042", 0), ("chipset", 0),
+                             ("debug", DEBUG_EXIT + 7))]
+POWER += [Guest("power-bios", "power", append="how=bios", cpus=2, status=0)]
 POWER += [Guest(f"power-{how}-sigterm", "power", append=f"how={how}", status=0, signal_at=line,
                 case=case)
           for how, line, case in (

@@ -209,7 +209,7 @@ static const struct {
 	enum fw_describe describe;
 	const char *text;
 } too_large[] = {
-	{ FW_DESCRIBE_ACPI, "ACPI tables: more than 128 KiB" },
+	{ FW_DESCRIBE_ACPI, "ACPI tables: more than 124 KiB" },
 	{ FW_DESCRIBE_FDT, "device tree: more than 428 KiB" },
 };
 
@@ -247,6 +247,18 @@ START_TEST(the_tables_lie_in_reserved_memory)
 }
 END_TEST
 
+/* Linux jumps to f000:fff0 to reboot if ACPI is hardware-reduced and there is no EFI. */
+START_TEST(the_bios_entry_for_a_reboot_writes_the_reset_port)
+{
+	static const uint8_t code[] = { 0xfa, 0xba, LAYOUT_PORT_RESET & 0xff,
+					LAYOUT_PORT_RESET >> 8, 0xb0, 1, 0xee, 0xf4, 0xeb, 0xfd };
+
+	d.describe = (enum fw_describe)_i;
+	ck_assert_int_eq(load(), 0);
+	ck_assert_mem_eq(at(0xffff0, sizeof(code)), code, sizeof(code));
+}
+END_TEST
+
 START_TEST(gdt_and_page_tables_stay_the_architectures)
 {
 	static const uint8_t zero[LAYOUT_ZERO_PAGE];
@@ -273,6 +285,8 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, tables_that_do_not_fit_are_refused, 0, ARRAY_SIZE(too_large));
 	tcase_add_test(tc, less_than_a_mebibyte_of_ram_is_refused);
 	tcase_add_test(tc, the_tables_lie_in_reserved_memory);
+	tcase_add_loop_test(tc, the_bios_entry_for_a_reboot_writes_the_reset_port, 0,
+			    FW_DESCRIBE_CMDLINE + 1);
 	tcase_add_test(tc, gdt_and_page_tables_stay_the_architectures);
 	suite_add_tcase(s, tc);
 	return s;

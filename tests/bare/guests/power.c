@@ -11,15 +11,30 @@
 #define SLP_EN (1u << 5)
 #define SLP_TYP_S5 (5u << 2)
 #define I8042_PULSE_RESET 0xfe
+#define PC_RESET_HARD 2
+#define PC_RESET_NOW 4
 #define END_MS 500	/* other CPUs and threads have to end too */
 
 #define UNCLAIMED 0xd0000000u
 #define ICR_INIT 0x4500
+#define ICR_STARTUP 0x4600
+#define REAL_MODE_PAGE 0x11000u
 
 /* KVM emulates what is not in memory, and finds no instruction there. */
 static void run_what_is_no_memory(void)
 {
 	((void (*)(void))(uint64_t)UNCLAIMED)();
+}
+
+/* As a kernel does that wants the BIOS to reboot. Any CPU may; one after SIPI is in real mode. */
+static void jump_to_the_bios(void)
+{
+	static const uint8_t ljmp_f000_fff0[] = { 0xea, 0xf0, 0xff, 0x00, 0xf0 };
+
+	memcpy((void *)(uint64_t)REAL_MODE_PAGE, ljmp_f000_fff0, sizeof(ljmp_f000_fff0));
+	lapic_send(1, ICR_INIT);
+	delay_ms(10);
+	lapic_send(1, ICR_STARTUP | REAL_MODE_PAGE >> 12);
 }
 
 static void the_machine_ends(void)
@@ -30,6 +45,11 @@ static void the_machine_ends(void)
 		out8(LAYOUT_PORT_RESET, 1);
 	} else if (option_is("how", "i8042")) {
 		out8(LAYOUT_PORT_I8042, I8042_PULSE_RESET);
+	} else if (option_is("how", "chipset")) {
+		out8(LAYOUT_PORT_PC_RESET, PC_RESET_HARD);
+		out8(LAYOUT_PORT_PC_RESET, PC_RESET_HARD | PC_RESET_NOW);
+	} else if (option_is("how", "bios")) {
+		jump_to_the_bios();
 	} else if (option_is("how", "triple")) {
 		guest_triple_fault();
 	} else if (option_is("how", "nowhere")) {
@@ -58,6 +78,8 @@ static void other_values_end_nothing(void)
 	out8(LAYOUT_PORT_SLEEP, SLP_EN | 1u << 2);
 	out8(LAYOUT_PORT_RESET, 0);
 	out8(LAYOUT_PORT_I8042, 0xaa);
+	out8(LAYOUT_PORT_PC_RESET, PC_RESET_HARD);
+	EXPECT_EQ(in8(LAYOUT_PORT_PC_RESET), 0);
 	EXPECT_EQ(in8(LAYOUT_PORT_I8042) & 2, 0);
 }
 

@@ -2,7 +2,7 @@
 /*
  * Where a disk's bytes are. Ranges were checked against size by the caller.
  *
- * All calls block, are safe from any number of threads at once, transfer
+ * All calls block, are safe from any number of threads at once (but for flush), transfer
  * everything or fail, and return 0 or -errno. An iovec array passed in may be
  * changed by the call. The backend uses nothing of virtio.
  */
@@ -17,15 +17,9 @@ struct blk_backend;
 
 struct blk_backend_ops {
 	int (*readv)(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off);
-	/* stable: the data is on stable storage on return; fails once a flush has failed */
-	int (*writev)(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off,
-		      bool stable);
-	/* Makes every write that completed before it stable. Once failed, it fails for ever. */
+	int (*writev)(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off);
+	/* Makes every write that completed before it stable. One at a time: see blk_flush.h. */
 	int (*flush)(struct blk_backend *b);
-	/* Tells of a flush done by other means (io_uring). Returns what to report of it. */
-	int (*flushed)(struct blk_backend *b, int result);
-	/* The same for a stable write. */
-	int (*written)(struct blk_backend *b, int result);
 	/* A hint; success even if the host cannot. */
 	int (*discard)(struct blk_backend *b, uint64_t off, uint64_t len);
 	/* unmap: the space may be given back */

@@ -2,9 +2,6 @@
 /*
  * Transfers go on after EINTR and after a short count, so a caller sees all or
  * an error; an end of file inside the disk (somebody truncated it) is EIO.
- *
- * A failed fdatasync(2) is final: Linux reports a lost page once and then
- * forgets it, so a later success would claim what is not true.
  */
 #include "blk_file.h"
 
@@ -12,7 +9,6 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -35,7 +31,6 @@
 struct blk_file {
 	struct blk_backend be;
 	bool is_block_device;		/* set once */
-	atomic_int sync_error;		/* any thread: first -errno of a flush, 0: none */
 };
 
 static struct blk_file *to_file(struct blk_backend *b)
@@ -60,59 +55,31 @@ static int blk_file_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, 
 	return 0;
 }
 
-static int blk_file_flushed(struct blk_backend *b, int result)
-{
-	struct blk_file *f = to_file(b);
-	int none = 0;
-
-	if (result && atomic_compare_exchange_strong(&f->sync_error, &none, result))
-		log_error("flush of a disk image failed, so will all later ones: %s",
-			  strerror(-result));
-	return atomic_load(&f->sync_error);
-}
-
-/*
- * A stable write is a write and a flush, and what the kernel could not write
- * back is told to one flush of the descriptor only: EIO may be another's, of
- * data that its owner was told is safe. Without a page cache it is one's own.
- */
-static int blk_file_written(struct blk_backend *b, int result)
-{
-	int sync_error = blk_file_flushed(b, result == -EIO && !b->direct ? result : 0);
-
-	return result ? result : sync_error;
-}
-
-static int blk_file_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off,
-			   bool stable)
+static int blk_file_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off)
 {
 	unsigned int left = (unsigned int)nr_iov;
 
 	while (left) {
-		ssize_t n = pwritev2(b->fd, iov, (int)left, (off_t)off, stable ? RWF_DSYNC : 0);
+		ssize_t n = pwritev2(b->fd, iov, (int)left, (off_t)off, 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0 && stable)
-			return blk_file_written(b, n ? -errno : -EIO);
 		if (n <= 0)
 			return n ? -errno : -EIO;
 		iov_take(&iov, &left, NULL, (size_t)n);
 		off += (uint64_t)n;
 	}
-	return stable ? blk_file_written(b, 0) : 0;
+	return 0;
 }
 
 static int blk_file_flush(struct blk_backend *b)
 {
 	int ret;
 
-	if (atomic_load(&to_file(b)->sync_error))
-		return atomic_load(&to_file(b)->sync_error);
 	do
 		ret = fdatasync(b->fd) ? -errno : 0;
 	while (ret == -EINTR);
-	return blk_file_flushed(b, ret);
+	return ret;
 }
 
 static int file_fallocate(struct blk_backend *b, int mode, uint64_t off, uint64_t len)
@@ -181,8 +148,6 @@ static const struct blk_backend_ops blk_file_ops = {
 	.readv = blk_file_readv,
 	.writev = blk_file_writev,
 	.flush = blk_file_flush,
-	.flushed = blk_file_flushed,
-	.written = blk_file_written,
 	.discard = blk_file_discard,
 	.write_zeroes = blk_file_write_zeroes,
 	.free = blk_file_free,

@@ -118,14 +118,21 @@ static int execute_ranges(struct blk_queue *q, const struct blk_req *req)
 		else
 			ret = be->ops->write_zeroes(be, off, len, req->range[i].unmap);
 	}
-	if (!ret && atomic_load(&q->disk->stable_writes))
-		ret = be->ops->flush(be);
 	return ret;
 }
 
-static int execute_flush(struct blk_queue *q)
+bool blk_queue_needs_flush(const struct blk_queue *q, const struct blk_req *req)
 {
-	return q->disk->ignore_flush ? 0 : q->disk->backend->ops->flush(q->disk->backend);
+	switch (req->type) {
+	case VIRTIO_BLK_T_FLUSH:
+		return !q->disk->ignore_flush;
+	case VIRTIO_BLK_T_OUT:
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		return atomic_load(&q->disk->stable_writes);
+	default:
+		return false;
+	}
 }
 
 int blk_queue_execute(struct blk_queue *q, struct blk_req *req)
@@ -137,15 +144,23 @@ int blk_queue_execute(struct blk_queue *q, struct blk_req *req)
 	case VIRTIO_BLK_T_IN:
 		return be->ops->readv(be, req->iov, req->nr_iov, off);
 	case VIRTIO_BLK_T_OUT:
-		return be->ops->writev(be, req->iov, req->nr_iov, off,
-				       atomic_load(&q->disk->stable_writes));
+		return be->ops->writev(be, req->iov, req->nr_iov, off);
 	case VIRTIO_BLK_T_FLUSH:
-		return execute_flush(q);
+		return 0;
 	case VIRTIO_BLK_T_GET_ID:
 		return blk_req_fill(req, q->disk->serial, BLK_ID_LEN) ? 0 : -EIO;
 	default:
 		return execute_ranges(q, req);
 	}
+}
+
+static void serve(struct blk_queue *q, struct blk_req *req, uint16_t head)
+{
+	int ret = blk_queue_execute(q, req);
+
+	if (!ret && blk_queue_needs_flush(q, req))
+		ret = blk_flush_run(q->disk->flush);
+	blk_queue_complete(q, req, head, ret);
 }
 
 /* Serves and answers up to BATCH requests. false: there were none. */
@@ -159,7 +174,7 @@ static bool serve_batch(struct blk_queue *q)
 	for (n = 0; n < BATCH && taken != BLK_TAKEN_NONE; n++) {
 		taken = blk_queue_take(q, &req, &head, q->iov);
 		if (taken == BLK_TAKEN_TODO)
-			blk_queue_complete(q, &req, head, blk_queue_execute(q, &req));
+			serve(q, &req, head);
 	}
 	if (virtq_publish(q->vq)) {
 		counter_add(&q->stats.interrupts, 1);

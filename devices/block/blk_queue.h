@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "blk_backend.h"
+#include "blk_flush.h"
 #include "blk_req.h"
 #include "virtio_dev.h"
 
@@ -23,6 +24,7 @@ struct worker_entry;
 /* What the queues of one disk share. */
 struct blk_disk {
 	struct blk_backend *backend;	/* set once */
+	struct blk_flush *flush;	/* set once */
 	struct guest_errors *errors;	/* set once */
 	struct blk_limits limits;	/* set once */
 	char serial[BLK_ID_LEN];	/* set once; padded with NUL */

@@ -39,8 +39,14 @@ enum blk_taken {
 enum blk_taken blk_queue_take(struct blk_queue *q, struct blk_req *req, uint16_t *head,
 			      struct iovec *iov);
 
-/* Carries a request out. Returns 0 or -errno. */
+/* Carries a request out, but for the flush that it may need. Returns 0 or -errno. */
 int blk_queue_execute(struct blk_queue *q, struct blk_req *req);
+
+/*
+ * Must a flush follow before the request is answered? Asked when all else is
+ * done, as the driver may turn the cache off meanwhile.
+ */
+bool blk_queue_needs_flush(const struct blk_queue *q, const struct blk_req *req);
 
 /* Answers a request; the driver sees it after the next publication. result: 0 or -errno. */
 void blk_queue_complete(struct blk_queue *q, const struct blk_req *req, uint16_t head,

@@ -9,6 +9,10 @@
  * succeeds. Guest memory is not registered with the kernel, because that would
  * pin, and thus allocate, all of it.
  *
+ * A flush that no other queue of the disk has begun is an entry of this ring, one
+ * at a time; requests that wait for it keep their slots (blk_flush.h). Another
+ * queue that ends one rings our doorbell.
+ *
  * Transfers that the kernel would pass on to a thread of its own (see
  * probe_reads() in blk_file.c) are done here, on the queue's own thread.
  *
@@ -42,13 +46,14 @@
 /* What a completion is for, if not a slot. */
 #define TAG_KICK	(1ull << 32)
 #define TAG_QUIET	(2ull << 32)
+#define TAG_FLUSH	(3ull << 32)
 
 struct slot {
 	struct iovec *iov;		/* what is left to transfer */
 	unsigned int nr_iov;
 	uint32_t left;			/* bytes */
 	uint16_t head;
-	bool stable;			/* a write that has to be so */
+	uint64_t ticket;		/* of the flush that is waited for */
 	struct iovec small[INLINE_IOV];
 	struct blk_req req;
 };
@@ -61,6 +66,9 @@ struct blk_uring {	/* the worker's, but for what create sets */
 	unsigned int nr_slots;		/* set once */
 	unsigned int nr_free;
 	uint8_t free[MAX_SLOTS];	/* a stack, so that few slots are ever touched */
+	unsigned int nr_waiting;
+	uint8_t waiting[MAX_SLOTS];	/* slots that want a flush, in the order of their tickets */
+	struct blk_flush_waiter waiter;
 	bool kick_armed;
 	bool look;			/* there may be requests in the guest's ring */
 	bool drained;			/* there were none left, and doorbells are off */
@@ -169,8 +177,6 @@ static void slot_keep_iov(struct blk_uring *u, struct slot *s)
 	memcpy(s->iov, s->req.iov, n * sizeof(*s->iov));
 	s->nr_iov = n;
 	s->left = s->req.data_len;
-	s->stable = s->req.type == VIRTIO_BLK_T_OUT &&
-		    atomic_load(&u->q->disk->stable_writes);
 }
 
 static void submit_transfer(struct blk_uring *u, struct slot *s)
@@ -190,27 +196,64 @@ static void submit_transfer(struct blk_uring *u, struct slot *s)
 				   (unsigned int)s->iov->iov_len, off);
 	else
 		io_uring_prep_readv(sqe, DISK_FILE, s->iov, s->nr_iov, off);
-	if (s->stable)
-		sqe->rw_flags = RWF_DSYNC;
 	finish_sqe(sqe, tag, IOSQE_FIXED_FILE);
 }
 
-static void submit_flush(struct blk_uring *u, struct slot *s)
+/* There is room: the slots that wait for it have no entry. */
+static void submit_flush(struct blk_uring *u)
 {
-	uint64_t tag = (uint64_t)(s - u->slot);
 	struct io_uring_sqe *sqe = get_sqe(u, false);
 
 	io_uring_prep_fsync(sqe, DISK_FILE, IORING_FSYNC_DATASYNC);
-	finish_sqe(sqe, tag, IOSQE_FIXED_FILE);
+	finish_sqe(sqe, TAG_FLUSH, IOSQE_FIXED_FILE);
 }
 
 static void complete(struct blk_uring *u, struct slot *s, int result)
 {
 	blk_queue_complete(u->q, &s->req, s->head, result);
 	slot_put(u, s);
+	if (u->nr_free == 1)
+		u->look = true;		/* it had come to a halt for want of slots */
 }
 
-/* true: the ring does it. A flush that is to fail, or to do nothing, is done here. */
+/* The transfer is over: the request is answered, or waits for a flush. */
+static void finish(struct blk_uring *u, struct slot *s, int result)
+{
+	if (result || !blk_queue_needs_flush(u->q, &s->req)) {
+		complete(u, s, result);
+		return;
+	}
+	s->ticket = blk_flush_ticket(u->q->disk->flush);
+	u->waiting[u->nr_waiting++] = (uint8_t)(s - u->slot);
+}
+
+/*
+ * Answers what was flushed, and begins the next flush if there is a need and
+ * nobody has: before a submission, so that all that came together share one.
+ */
+static void settle_flushes(struct blk_uring *u)
+{
+	unsigned int n = 0, kept = 0;
+	struct blk_flush_view view;
+	struct slot *s;
+
+	if (!u->nr_waiting)
+		return;
+	s = &u->slot[u->waiting[u->nr_waiting - 1]];
+	view = blk_flush_look(u->q->disk->flush, s->ticket, &u->waiter);
+	for (; n < u->nr_waiting; n++) {
+		s = &u->slot[u->waiting[n]];
+		if (view.error || s->ticket <= view.done)
+			complete(u, s, view.error);
+		else
+			u->waiting[kept++] = u->waiting[n];
+	}
+	u->nr_waiting = kept;
+	if (view.begin)
+		submit_flush(u);
+}
+
+/* true: the ring does it. */
 static bool goes_to_ring(struct blk_uring *u, const struct slot *s)
 {
 	struct blk_backend *be = u->q->disk->backend;
@@ -219,9 +262,7 @@ static bool goes_to_ring(struct blk_uring *u, const struct slot *s)
 	case VIRTIO_BLK_T_IN:
 		return be->async_reads;
 	case VIRTIO_BLK_T_OUT:
-		return be->async_writes || atomic_load(&u->q->disk->stable_writes);
-	case VIRTIO_BLK_T_FLUSH:
-		return !u->q->disk->ignore_flush && !be->ops->flushed(be, 0);
+		return be->async_writes;
 	default:
 		return false;
 	}
@@ -230,9 +271,7 @@ static bool goes_to_ring(struct blk_uring *u, const struct slot *s)
 static void start_request(struct blk_uring *u, struct slot *s)
 {
 	if (!goes_to_ring(u, s)) {
-		complete(u, s, blk_queue_execute(u->q, &s->req));
-	} else if (s->req.type == VIRTIO_BLK_T_FLUSH) {
-		submit_flush(u, s);
+		finish(u, s, blk_queue_execute(u->q, &s->req));
 	} else {
 		slot_keep_iov(u, s);
 		submit_transfer(u, s);
@@ -271,8 +310,7 @@ static void take_requests(struct blk_uring *u)
 /* The rest of a transfer that was cut short goes back into the ring. */
 static bool transfer_goes_on(struct blk_uring *u, struct slot *s, int result)
 {
-	if (s->req.type == VIRTIO_BLK_T_FLUSH || !(result > 0 || result == -EINTR ||
-						   result == -EAGAIN))
+	if (!(result > 0 || result == -EINTR || result == -EAGAIN))
 		return false;
 	if (result > 0) {
 		iov_take(&s->iov, &s->nr_iov, NULL, (size_t)result);
@@ -286,19 +324,11 @@ static bool transfer_goes_on(struct blk_uring *u, struct slot *s, int result)
 
 static void handle_slot(struct blk_uring *u, struct slot *s, int result)
 {
-	struct blk_backend *be = u->q->disk->backend;
-
 	if (transfer_goes_on(u, s, result))
 		return;
-	if (s->req.type == VIRTIO_BLK_T_FLUSH)
-		result = be->ops->flushed(be, result);
-	else if (result >= 0)
+	if (result >= 0)
 		result = s->left ? -EIO : 0;	/* 0 bytes: the image was truncated */
-	if (s->req.type == VIRTIO_BLK_T_OUT && s->stable)
-		result = be->ops->written(be, result);
-	complete(u, s, result);
-	if (u->nr_free == 1)
-		u->look = true;		/* it had come to a halt for want of slots */
+	finish(u, s, result);
 }
 
 static void handle_kick(struct blk_uring *u, const struct io_uring_cqe *cqe)
@@ -318,6 +348,8 @@ static void handle_completions(struct blk_uring *u)
 	io_uring_for_each_cqe(&u->ring, head, cqe) {
 		if (cqe->user_data == TAG_KICK)
 			handle_kick(u, cqe);
+		else if (cqe->user_data == TAG_FLUSH)
+			blk_flush_end(u->q->disk->flush, cqe->res);
 		else if (cqe->user_data < u->nr_slots)
 			handle_slot(u, &u->slot[cqe->user_data], cqe->res);
 		n++;
@@ -382,7 +414,10 @@ static void wind_down(struct blk_uring *u)
 			turns--;
 			take_requests(u);
 		}
+		settle_flushes(u);
 		publish(u);
+		if (!u->kick_armed)
+			arm_kick(u);	/* for a flush of another queue */
 		io_uring_submit_and_wait(&u->ring, nr_inflight(u) ? 1 : 0);
 		handle_completions(u);
 	}
@@ -401,11 +436,13 @@ void blk_uring_run(void *arg)
 	struct blk_uring *u = q->uring;
 
 	u->look = true;
+	u->waiter.wake_fd = q->kick_fd;
 	while (!worker_stopping(q->worker)) {
 		if (!u->kick_armed)
 			arm_kick(u);
 		if (u->look)
 			take_requests(u);
+		settle_flushes(u);
 		publish(u);
 		settle(u);
 		wait_for_events(u);

@@ -67,7 +67,7 @@ static void virtio_blk_write_config(struct virtio_dev *dev, uint32_t off, const 
 	b->config.wce = *(const uint8_t *)buf & 1;
 	atomic_store(&b->disk.stable_writes, writes_are_stable(b));
 	if (b->features && writes_are_stable(b) && !was_stable)
-		b->disk.backend->ops->flush(b->disk.backend);
+		blk_flush_run(b->disk.flush);
 }
 
 static int virtio_blk_start(struct virtio_dev *dev, const struct virtio_start *s)
@@ -99,9 +99,9 @@ static void virtio_blk_stop(struct virtio_dev *dev)
 
 static int virtio_blk_settle(struct virtio_dev *dev)
 {
-	struct blk_backend *be = to_blk(dev)->disk.backend;
+	struct blk_disk *disk = &to_blk(dev)->disk;
 
-	return be->readonly ? 0 : be->ops->flush(be);
+	return disk->backend->readonly ? 0 : blk_flush_run(disk->flush);
 }
 
 static void virtio_blk_free(struct virtio_dev *dev)
@@ -112,6 +112,7 @@ static void virtio_blk_free(struct virtio_dev *dev)
 		blk_queue_leave(b->queue[i]);
 	for (unsigned int i = 0; i < ARRAY_SIZE(b->queue); i++)
 		blk_queue_free(b->queue[i]);
+	blk_flush_free(b->disk.flush);
 	b->disk.backend->ops->free(b->disk.backend);
 	free(b);
 }
@@ -246,7 +247,9 @@ int virtio_blk_create(struct virtio_dev **out, const struct virtio_blk_cfg *cfg,
 	b->cache = cfg->cache;
 	init_disk(b, cfg, be);
 	fill_config(&b->config, cfg, be);
-	ret = create_queues(b, cfg);
+	ret = blk_flush_create(&b->disk.flush, be);
+	if (!ret)
+		ret = create_queues(b, cfg);
 	if (ret) {
 		virtio_blk_free(&b->dev);
 		return ret;

@@ -65,13 +65,12 @@ static int image_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, uin
 	return host_result();
 }
 
-static int image_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off,
-			bool stable)
+static int image_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off)
 {
 	FUZZ_CHECK(!b->readonly);
 	check_transfer(iov, nr_iov, off);
 	if (use_file)
-		return file->ops->writev(file, iov, nr_iov, off, stable);
+		return file->ops->writev(file, iov, nr_iov, off);
 	for (int i = 0; i < nr_iov; i++) {
 		memcpy(image + off, iov[i].iov_base, iov[i].iov_len);
 		off += iov[i].iov_len;
@@ -138,11 +137,15 @@ static void serve(void)
 	struct blk_req req;
 	uint16_t head;
 	enum blk_taken taken = blk_queue_take(queue, &req, &head, queue->iov);
+	int ret;
 
 	if (taken == BLK_TAKEN_TODO) {
 		if (req.type == VIRTIO_BLK_T_IN || req.type == VIRTIO_BLK_T_OUT)
 			check_range(req.sector * BLK_SECTOR, req.data_len);
-		blk_queue_complete(queue, &req, head, blk_queue_execute(queue, &req));
+		ret = blk_queue_execute(queue, &req);
+		if (!ret && blk_queue_needs_flush(queue, &req))
+			ret = image_flush(queue->disk->backend);
+		blk_queue_complete(queue, &req, head, ret);
 	}
 	virtq_publish(queue->vq);
 }

@@ -136,7 +136,7 @@ START_TEST(a_device_is_read_and_written_like_a_file)
 	struct iovec w = { out, sizeof(out) }, r = { in, sizeof(in) };
 
 	ck_assert_int_eq(open_it(), 0);
-	ck_assert_int_eq(be->ops->writev(be, &w, 1, LEN - 512, false), 0);
+	ck_assert_int_eq(be->ops->writev(be, &w, 1, LEN - 512), 0);
 	ck_assert_int_eq(be->ops->readv(be, &r, 1, LEN - 512), 0);
 	ck_assert_mem_eq(in, out, sizeof(in));
 	ck_assert_int_eq(be->ops->flush(be), 0);

@@ -11,20 +11,27 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "util.h"
+
 #define MAX_OPS 512u
 #define WAIT_MS 1
 
 struct op {
 	struct io_uring_sqe sqe;
 	uint8_t *snapshot;	/* of a flush: what had been written when it was asked for */
+	unsigned int epoch;	/* how often pages had been lost then */
+};
+
+struct ring {			/* its thread's */
+	struct op op[MAX_OPS];
+	unsigned int nr_ops;
+	int kick_fd;
+	uint64_t kick_tag;
+	unsigned int taken;	/* submissions; *khead: those that were given back */
 };
 
 struct fake_uring fake_uring = { .lock = PTHREAD_MUTEX_INITIALIZER };
-static struct op op[MAX_OPS];		/* the ring's thread */
-static unsigned int nr_ops;
-static int disk_fd = -1, kick_fd = -1;
-static uint64_t kick_tag;
-static unsigned int taken;		/* submissions; *khead: those that were given back */
+static int disk_fd = -1;
 
 long syscall(long nr, ...)
 {
@@ -67,6 +74,13 @@ void fake_uring_hold(bool hold)
 	pthread_mutex_unlock(&fake_uring.lock);
 }
 
+void fake_uring_lose(void)
+{
+	pthread_mutex_lock(&fake_uring.lock);
+	fake_uring.lose = true;
+	pthread_mutex_unlock(&fake_uring.lock);
+}
+
 unsigned int fake_uring_pending(void)
 {
 	unsigned int n;
@@ -75,6 +89,11 @@ unsigned int fake_uring_pending(void)
 	n = fake_uring.nr_pending;
 	pthread_mutex_unlock(&fake_uring.lock);
 	return n;
+}
+
+static struct ring *ring_of(const struct io_uring *ring)
+{
+	return ring->sq.ring_ptr;
 }
 
 int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
@@ -97,8 +116,8 @@ int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 	ring->cq.ring_mask = 2 * n - 1;
 	ring->flags = p->flags;
 	p->features = IORING_FEAT_CQE_SKIP;
-	nr_ops = taken = 0;
-	kick_fd = -1;
+	ring->sq.ring_ptr = calloc(1, sizeof(struct ring));
+	ring_of(ring)->kick_fd = -1;
 	return 0;
 }
 
@@ -112,6 +131,7 @@ int io_uring_register_files(struct io_uring *ring, const int *files, unsigned in
 
 void io_uring_queue_exit(struct io_uring *ring)
 {
+	free(ring->sq.ring_ptr);
 	free(ring->sq.khead);
 	free(ring->sq.sqes);
 	free(ring->cq.cqes);
@@ -182,6 +202,35 @@ static size_t length_of(const struct io_uring_sqe *sqe)
 	return len;
 }
 
+static bool is_sync(const struct op *o)
+{
+	return o->sqe.opcode == IORING_OP_FSYNC ||
+	       (is_write(&o->sqe) && o->sqe.rw_flags & RWF_DSYNC);
+}
+
+/*
+ * Linux tells of pages that it lost once for each open file description: of
+ * the syncs that overlap when they are lost one hears of it, whichever. true:
+ * o is one of them, and *told is what it says.
+ */
+static bool is_lost(const struct op *o, int *told)
+{
+	if (fake_uring.lose && is_sync(o)) {
+		fake_uring.lose = false;
+		fake_uring.nr_lost = fake_uring.nr_syncs;
+		fake_uring.epoch++;
+	}
+	if (!fake_uring.nr_lost || !is_sync(o) || o->epoch == fake_uring.epoch)
+		return false;
+	fake_uring.nr_lost--;
+	*told = 0;
+	if (!fake_uring.error_told && (!fake_uring.nr_lost || dice() < 50)) {
+		fake_uring.error_told = true;
+		*told = -EIO;
+	}
+	return true;
+}
+
 static int flush(struct op *o)
 {
 	fake_uring.nr_flushes++;
@@ -193,11 +242,14 @@ static int carry_out(struct op *o)
 {
 	bool is_flush = o->sqe.opcode == IORING_OP_FSYNC;
 	size_t len = is_flush ? 0 : length_of(&o->sqe);
+	int told;
 
 	fake_uring.nr_transfers += !is_flush;
 	fake_uring.nr_dsync += is_write(&o->sqe) && o->sqe.rw_flags & RWF_DSYNC;
 	if (fake_uring.fail_nth && !--fake_uring.fail_nth)
 		return fake_uring.fail_result;
+	if (is_lost(o, &told))
+		return told;
 	if (is_flush)
 		return flush(o);
 	if (dice() < fake_uring.percent_again)
@@ -209,13 +261,15 @@ static int carry_out(struct op *o)
 
 static void complete_one(struct io_uring *ring)
 {
-	unsigned int i = (unsigned int)rand_r(&fake_uring.seed) % nr_ops;
-	struct op o = op[i];
+	struct ring *r = ring_of(ring);
+	unsigned int i = (unsigned int)rand_r(&fake_uring.seed) % r->nr_ops;
+	struct op o = r->op[i];
 
-	op[i] = op[--nr_ops];
+	r->op[i] = r->op[--r->nr_ops];
 	answer(ring, o.sqe.user_data, carry_out(&o), 0);
 	free(o.snapshot);
 	fake_uring.nr_pending--;
+	fake_uring.nr_syncs -= is_sync(&o);
 }
 
 static void signal_vector(const struct io_uring_sqe *sqe)
@@ -224,39 +278,52 @@ static void signal_vector(const struct io_uring_sqe *sqe)
 		abort();
 }
 
+static void enqueue(struct ring *r, const struct io_uring_sqe *sqe)
+{
+	struct op *o = &r->op[r->nr_ops++];
+
+	*o = (struct op){ .sqe = *sqe, .epoch = fake_uring.epoch };
+	if (sqe->opcode == IORING_OP_FSYNC)
+		o->snapshot = whole_disk();
+	fake_uring.nr_pending++;
+	fake_uring.max_pending = MAX(fake_uring.max_pending, fake_uring.nr_pending);
+	fake_uring.nr_syncs += is_sync(o);
+	fake_uring.max_syncs = MAX(fake_uring.max_syncs, fake_uring.nr_syncs);
+}
+
 static void take(struct io_uring *ring, const struct io_uring_sqe *sqe)
 {
+	struct ring *r = ring_of(ring);
+
 	switch (sqe->opcode) {
 	case IORING_OP_POLL_ADD:
-		kick_fd = sqe->fd;
-		kick_tag = sqe->user_data;
+		r->kick_fd = sqe->fd;
+		r->kick_tag = sqe->user_data;
 		return;
 	case IORING_OP_POLL_REMOVE:
-		kick_fd = -1;
-		answer(ring, kick_tag, -ECANCELED, 0);
+		r->kick_fd = -1;
+		answer(ring, r->kick_tag, -ECANCELED, 0);
 		return;
 	}
 	if (!(sqe->flags & IOSQE_FIXED_FILE)) {
 		signal_vector(sqe);
 		return;
 	}
-	if (nr_ops == MAX_OPS)
+	if (r->nr_ops == MAX_OPS)
 		abort();
-	op[nr_ops++] = (struct op){ *sqe, sqe->opcode == IORING_OP_FSYNC ? whole_disk() : NULL };
-	fake_uring.nr_pending++;
-	if (fake_uring.nr_pending > fake_uring.max_pending)
-		fake_uring.max_pending = fake_uring.nr_pending;
+	enqueue(r, sqe);
 }
 
 /* A doorbell, as a multishot poll tells it. false: there was none. */
 static bool hear_kick(struct io_uring *ring, int ms)
 {
-	struct pollfd p = { .fd = kick_fd, .events = POLLIN };
+	struct ring *r = ring_of(ring);
+	struct pollfd p = { .fd = r->kick_fd, .events = POLLIN };
 	uint64_t count;
 
-	if (poll(&p, 1, ms) != 1 || read(kick_fd, &count, sizeof(count)) < 0)
+	if (poll(&p, 1, ms) != 1 || read(r->kick_fd, &count, sizeof(count)) < 0)
 		return false;
-	answer(ring, kick_tag, POLLIN, IORING_CQE_F_MORE);
+	answer(ring, r->kick_tag, POLLIN, IORING_CQE_F_MORE);
 	return true;
 }
 
@@ -264,7 +331,7 @@ static bool hear_kick(struct io_uring *ring, int ms)
 static void progress(struct io_uring *ring, bool must)
 {
 	pthread_mutex_lock(&fake_uring.lock);
-	while (nr_ops && !fake_uring.hold && (must || dice() < 60)) {
+	while (ring_of(ring)->nr_ops && !fake_uring.hold && (must || dice() < 60)) {
 		complete_one(ring);
 		must = false;
 	}
@@ -274,7 +341,7 @@ static void progress(struct io_uring *ring, bool must)
 /* A thread of the kernel gives a turn's entries back when it has been through all of them. */
 static void give_back(struct io_uring *ring)
 {
-	__atomic_store_n(ring->sq.khead, taken, __ATOMIC_RELEASE);
+	__atomic_store_n(ring->sq.khead, ring_of(ring)->taken, __ATOMIC_RELEASE);
 }
 
 int __io_uring_sqring_wait(struct io_uring *ring)
@@ -285,14 +352,15 @@ int __io_uring_sqring_wait(struct io_uring *ring)
 
 static int submit(struct io_uring *ring, unsigned int wait)
 {
+	struct ring *r = ring_of(ring);
 	bool refused, late = ring->flags & IORING_SETUP_SQPOLL;
 
 	pthread_mutex_lock(&fake_uring.lock);
-	refused = dice() < fake_uring.percent_refused && taken != ring->sq.sqe_tail;
+	refused = dice() < fake_uring.percent_refused && r->taken != ring->sq.sqe_tail;
 	if (late && dice() < 1)
 		give_back(ring);
-	while (!refused && taken != ring->sq.sqe_tail)
-		take(ring, &ring->sq.sqes[taken++ & ring->sq.ring_mask]);
+	while (!refused && r->taken != ring->sq.sqe_tail)
+		take(ring, &ring->sq.sqes[r->taken++ & ring->sq.ring_mask]);
 	if (!late)
 		give_back(ring);
 	pthread_mutex_unlock(&fake_uring.lock);
@@ -300,11 +368,11 @@ static int submit(struct io_uring *ring, unsigned int wait)
 		return -EBUSY;
 	while (wait && !io_uring_cq_ready(ring)) {
 		progress(ring, true);
-		if (!io_uring_cq_ready(ring) && kick_fd >= 0)
+		if (!io_uring_cq_ready(ring) && r->kick_fd >= 0)
 			hear_kick(ring, WAIT_MS);
 	}
 	progress(ring, false);
-	if (kick_fd >= 0)
+	if (r->kick_fd >= 0)
 		hear_kick(ring, 0);
 	return 0;
 }

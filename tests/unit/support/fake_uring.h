@@ -5,7 +5,8 @@
  * test asks for. And it knows what a power cut would leave.
  *
  * It defines the functions of liburing that the engine calls, and syscall(2)
- * for the one registration that goes there. A test that uses it has no ring.
+ * for the one registration that goes there. A test that uses it has no ring
+ * of the kernel, but any number of these, on one disk.
  */
 #ifndef MIMSY_TEST_FAKE_URING_H
 #define MIMSY_TEST_FAKE_URING_H
@@ -26,6 +27,10 @@ struct fake_uring {
 	unsigned int percent_refused;	/* submissions that fail with EBUSY */
 	bool hold;			/* nothing is completed until it is cleared */
 	unsigned int nr_pending, max_pending;
+	unsigned int nr_syncs, max_syncs;	/* flushes pending, and writes that flush */
+	bool lose;			/* what the next sync is to make stable is lost ... */
+	unsigned int epoch, nr_lost;	/* ... and so for those that overlap it, */
+	bool error_told;		/* of which one says so */
 	unsigned int nr_transfers, nr_flushes, nr_dsync, nr_unfixed;
 	uint8_t durable[FAKE_URING_DISK];	/* what a power cut would leave */
 };
@@ -39,6 +44,8 @@ void fake_uring_rules(unsigned int seed, unsigned int cut, unsigned int again,
 		      unsigned int refused);
 void fake_uring_fail(unsigned int nth, int result);
 void fake_uring_hold(bool hold);
+/* The host loses what is not stable yet: an error that one sync hears of. */
+void fake_uring_lose(void);
 unsigned int fake_uring_pending(void);
 
 #endif

@@ -235,6 +235,30 @@ START_TEST(stable_writes_that_come_together_share_a_flush)
 }
 END_TEST
 
+/* rows D5, B11 */
+START_TEST(writes_in_flight_when_the_cache_is_switched_off_are_stable)
+{
+	struct asked a[NR_QUEUES];
+
+	open_disk(VIRTIO_BLK_WRITEBACK, NR_QUEUES, true);
+	fake_uring_hold(true);
+	for (unsigned int q = 0; q < NR_QUEUES; q++) {
+		a[q] = ask(q, VIRTIO_BLK_T_OUT, q, (uint8_t)(1 + q));
+		fake_kick(ft, q);
+	}
+	while (fake_uring_pending() < NR_QUEUES)
+		usleep(100);
+	dev->ops->write_config(dev, offsetof(struct virtio_blk_config, wce), "", 1);
+	fake_uring_hold(false);
+	for (unsigned int q = 0; q < NR_QUEUES; q++) {
+		finish(q, 1);
+		ck_assert_uint_eq(*a[q].status, VIRTIO_BLK_S_OK);
+		expect_durable_if_ok(&a[q]);
+	}
+	fake_transport_free(ft);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_uring_flush");
@@ -248,6 +272,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, flushes_of_all_queues_are_done_one_at_a_time, 0, 8);
 	tcase_add_test(tc, a_stop_waits_for_a_flush_that_another_queue_has_begun);
 	tcase_add_loop_test(tc, stable_writes_that_come_together_share_a_flush, 0, 2);
+	tcase_add_test(tc, writes_in_flight_when_the_cache_is_switched_off_are_stable);
 	suite_add_tcase(s, tc);
 	return s;
 }

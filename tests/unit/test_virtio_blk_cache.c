@@ -41,9 +41,9 @@ static int record_write(struct blk_backend *b, struct iovec *iov, int n, uint64_
 	(void)n;
 	(void)off;
 	recorder.nr_writes++;
-	recorder.nr_volatile++;
 	if (recorder.on_write)
 		recorder.on_write();
+	recorder.nr_volatile++;
 	return recorder.result;
 }
 
@@ -233,6 +233,23 @@ START_TEST(switching_the_cache_off_flushes_and_makes_later_writes_stable)
 }
 END_TEST
 
+static void cache_off(void)
+{
+	dev->ops->write_config(dev, offsetof(struct virtio_blk_config, wce), "", 1);
+}
+
+/* rows D5, B11 */
+START_TEST(a_write_is_stable_if_the_cache_is_switched_off_before_it_is_done)
+{
+	create_recorded(VIRTIO_BLK_WRITEBACK, false);
+	recorder.on_write = cache_off;
+	run_recorded(dev->features, VIRTIO_BLK_T_OUT);
+	ck_assert_int_eq(recorder.nr_writes, 1);
+	ck_assert_int_eq(recorder.nr_volatile, 0);
+	fake_transport_free(ft);
+}
+END_TEST
+
 /* row B6 */
 START_TEST(a_read_only_disk_refuses_writes_before_the_backend)
 {
@@ -324,6 +341,7 @@ Suite *test_suite(void)
 			    ARRAY_SIZE(range_types));
 	tcase_add_test(tc, an_unsafe_disk_ignores_flushes);
 	tcase_add_test(tc, switching_the_cache_off_flushes_and_makes_later_writes_stable);
+	tcase_add_test(tc, a_write_is_stable_if_the_cache_is_switched_off_before_it_is_done);
 	tcase_add_test(tc, a_read_only_disk_refuses_writes_before_the_backend);
 	tcase_add_test(tc, an_error_of_the_host_is_an_io_error_and_the_next_request_works);
 	tcase_add_test(tc, a_failed_read_has_written_nothing_but_its_status);

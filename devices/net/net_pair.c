@@ -527,11 +527,12 @@ static void unwatch(struct net_pair *p, int fd)
 	epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+/* The thread first: it may be at a command that gives vhost the tap (net_pair_set_active()). */
 void net_pair_stop(struct net_pair *p)
 {
+	worker_stop(p->worker);
 	if (p->in_kernel)
 		net_vhost_stop(p->vhost);
-	worker_stop(p->worker);
 	p->in_kernel = false;
 	for (unsigned int i = 0; i < ARRAY_SIZE(p->queue); i++) {
 		if (p->queue[i])

@@ -26,7 +26,7 @@ struct net_vhost {
 	int error_fd;			/* set once */
 	int relay_fd[NET_VHOST_NR];	/* set once */
 	int call_fd[NET_VHOST_NR];	/* transport's lock: where signals go */
-	bool running;			/* start to stop, one thread at a time */
+	bool running;			/* pair 0's thread; the transport's while that is parked */
 };
 
 static int vring_file(struct net_vhost *v, unsigned long request, unsigned int q, int fd)
@@ -151,13 +151,23 @@ static int set_ring(struct net_vhost *v, unsigned int q, const struct virtio_que
 	return ret;
 }
 
+/* What was told of the rings before is no news of the next ones. */
+static void drain(int fd)
+{
+	eventfd_t count;
+
+	eventfd_read(fd, &count);	/* EAGAIN: it was empty */
+}
+
 int net_vhost_start(struct net_vhost *v, const struct virtio_queue *rx,
 		    const struct virtio_queue *tx, uint64_t features)
 {
 	uint64_t ours = (features & RING_FEATURES) | BIT(VIRTIO_F_VERSION_1);
 	int ret = ioctl(v->fd, VHOST_SET_FEATURES, &ours) ? -errno : 0;
 
-	v->running = false;
+	drain(v->error_fd);
+	for (unsigned int q = 0; q < NET_VHOST_NR; q++)
+		drain(v->relay_fd[q]);
 	if (!ret)
 		ret = set_memory(v, virtq_mem(rx->vq));
 	if (!ret)
@@ -167,22 +177,45 @@ int net_vhost_start(struct net_vhost *v, const struct virtio_queue *rx,
 	return ret;
 }
 
+/* Both queues, whatever has become of one. */
+static int detach(struct net_vhost *v)
+{
+	int ret = 0;
+
+	for (unsigned int q = 0; q < NET_VHOST_NR; q++) {
+		int failed = vring_file(v, VHOST_NET_SET_BACKEND, q, VHOST_FILE_UNBIND);
+
+		ret = ret ? ret : failed;
+	}
+	v->running = false;
+	return ret;
+}
+
+static int attach(struct net_vhost *v)
+{
+	int ret = 0;
+
+	for (unsigned int q = 0; q < NET_VHOST_NR && !ret; q++)
+		ret = vring_file(v, VHOST_NET_SET_BACKEND, q, v->tap_fd);
+	v->running = !ret;
+	if (ret)
+		detach(v);
+	return ret;
+}
+
 int net_vhost_run(struct net_vhost *v, bool run)
 {
-	int fd = run ? v->tap_fd : VHOST_FILE_UNBIND, ret = 0;
+	int ret;
 
 	if (run == v->running)
 		return 0;
-	for (unsigned int q = 0; q < NET_VHOST_NR && !ret; q++)
-		ret = vring_file(v, VHOST_NET_SET_BACKEND, q, fd);
-	if (!ret)
-		v->running = run;
+	ret = run ? attach(v) : detach(v);
 	return ret ? log_fail(ret, "vhost-net: set the tap: %s", strerror(-ret)) : 0;
 }
 
 void net_vhost_stop(struct net_vhost *v)
 {
-	net_vhost_run(v, false);
+	detach(v);
 	for (unsigned int q = 0; q < NET_VHOST_NR; q++) {
 		vring_file(v, VHOST_SET_VRING_KICK, q, VHOST_FILE_UNBIND);
 		vring_file(v, VHOST_SET_VRING_CALL, q, VHOST_FILE_UNBIND);

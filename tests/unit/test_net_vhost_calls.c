@@ -5,6 +5,7 @@
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -57,11 +58,17 @@ static void take_memory(struct kernel_side *k, const struct vhost_memory *m)
 	k->region = m->regions[0];
 }
 
-static void record(struct kernel_side *k, unsigned long request, void *arg)
+static int record(struct kernel_side *k, unsigned long request, void *arg)
 {
 	const struct vhost_vring_state *state = arg;
 	const struct vhost_vring_addr *addr = arg;
 
+	switch (request) {
+	case VHOST_SET_VRING_NUM:
+	case VHOST_SET_VRING_BASE:
+		if (k->backend[state->index] != VHOST_FILE_UNBIND)
+			return -EBUSY;		/* as vhost_vring_ioctl() in the kernel */
+	}
 	switch (request) {
 	case VHOST_GET_FEATURES:	*(uint64_t *)arg = offered;		break;
 	case VHOST_SET_FEATURES:	k->features = *(uint64_t *)arg;		break;
@@ -76,6 +83,7 @@ static void record(struct kernel_side *k, unsigned long request, void *arg)
 	case VHOST_NET_SET_BACKEND:	take_file(k->backend, arg);		break;
 	default:			ck_abort_msg("vhost request %#lx", request);
 	}
+	return 0;
 }
 
 static int answer(int fd, unsigned long request, void *arg)
@@ -85,8 +93,7 @@ static int answer(int fd, unsigned long request, void *arg)
 			continue;
 		if (++nr_calls == fail_at)
 			return -eno;
-		record(&side[i], request, arg);
-		return 0;
+		return record(&side[i], request, arg);
 	}
 	return FAKE_IOCTL_PASS;
 }
@@ -97,13 +104,29 @@ static void be_free(struct net_backend *b)
 		close(b->fd[i]);
 }
 
+static atomic_bool command_runs, hold_commands;
+
+/* Carries a command out on pair 0's thread; with hold_commands it takes a while. */
+static int set_pairs(struct net_backend *b, unsigned int n)
+{
+	(void)b, (void)n;
+	if (!atomic_load(&hold_commands))
+		return 0;
+	atomic_store(&command_runs, true);
+	for (int ms = 0; ms < 300 && atomic_load(&hold_commands); ms++)
+		usleep(1000);
+	return 0;
+}
+
 static bool link_is_up(struct net_backend *b)
 {
 	(void)b;
 	return true;
 }
 
-static const struct net_backend_ops be_ops = { .link_is_up = link_is_up, .free = be_free };
+static const struct net_backend_ops be_ops = {
+	.set_pairs = set_pairs, .link_is_up = link_is_up, .free = be_free,
+};
 
 static void prepare(enum virtio_net_vhost vhost)
 {
@@ -111,6 +134,7 @@ static void prepare(enum virtio_net_vhost vhost)
 				   .link_fd = -1 };
 	for (unsigned int i = 0; i < PAIRS; i++) {
 		memset(&side[i], 0, sizeof(side[i]));
+		side[i].backend[RX] = side[i].backend[TX] = VHOST_FILE_UNBIND;
 		side[i].fd = be.vhost_fd[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
 		be.fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);	/* never looked at */
 	}
@@ -179,7 +203,7 @@ START_TEST(only_the_first_pair_gets_its_tap_at_the_start)
 {
 	ck_assert_int_eq(side[0].backend[0], be.fd[0]);
 	ck_assert_int_eq(side[0].backend[1], be.fd[0]);
-	ck_assert_int_eq(side[1].backend[0], 0);
+	ck_assert_int_eq(side[1].backend[0], VHOST_FILE_UNBIND);
 }
 END_TEST
 
@@ -252,6 +276,47 @@ START_TEST(a_stop_takes_the_tap_and_the_doorbells_away)
 	}
 	ck_assert_int_eq(start(), 0);
 	ck_assert_int_eq(side[0].backend[RX], be.fd[0]);
+}
+END_TEST
+
+/* The command would attach pair 0 again. rows N8, N11 */
+START_TEST(a_stop_amid_a_command_leaves_no_ring_with_the_kernel)
+{
+	struct vdriver *d = fake_driver(ft, CTRL);
+	gpa_t gpa = vdriver_alloc(d, 5);
+	struct vbuf buf[2] = { { gpa, 4, false }, { gpa + 4, 1, true } };
+
+	memcpy(vdriver_ptr(d, gpa), (uint8_t[]){ VIRTIO_NET_CTRL_MQ, 0, 2, 0, 0xee }, 5);
+	atomic_store(&hold_commands, true);
+	vdriver_add(d, buf, 2);
+	fake_kick(ft, CTRL);
+	while (!atomic_load(&command_runs))
+		usleep(1000);
+	fake_stop(ft);
+	atomic_store(&hold_commands, false);
+	for (unsigned int i = 0; i < PAIRS; i++)
+		for (unsigned int q = 0; q < 2; q++)
+			ck_assert_int_eq(side[i].backend[q], VHOST_FILE_UNBIND);
+	ck_assert_int_eq(start(), 0);
+	ck_assert_int_eq(side[0].backend[RX], be.fd[0]);
+}
+END_TEST
+
+/* What was told of the old rings is no news of the new ones. */
+START_TEST(an_error_or_a_signal_from_before_a_reset_is_forgotten)
+{
+	int err = side[0].err[RX], relay;
+
+	fake_mask(ft, RX, true);
+	relay = side[0].call[RX];
+	fake_mask(ft, RX, false);
+	fake_stop(ft);
+	eventfd_write(err, 1);
+	eventfd_write(relay, 1);
+	ck_assert_int_eq(start(), 0);
+	ck_assert_uint_eq(command_pairs(2), VIRTIO_NET_OK);
+	ck_assert_uint_eq(fake_nr_resets(ft), 0);
+	ck_assert_uint_eq(fake_queue_stat(ft, RX, "interrupts"), 0);
 }
 END_TEST
 
@@ -347,6 +412,8 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, while_masked_a_signal_takes_the_way_through_our_thread, 0, 2);
 	tcase_add_test(tc, a_ring_that_the_kernel_gave_up_asks_for_a_reset);
 	tcase_add_test(tc, a_stop_takes_the_tap_and_the_doorbells_away);
+	tcase_add_test(tc, a_stop_amid_a_command_leaves_no_ring_with_the_kernel);
+	tcase_add_test(tc, an_error_or_a_signal_from_before_a_reset_is_forgotten);
 	tcase_add_test(tc, whichever_call_of_a_start_fails_the_next_start_works);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("creating");

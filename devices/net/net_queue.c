@@ -5,6 +5,13 @@
 
 #include "clock.h"
 
+/*
+ * Packets are counted, but entries are what the driver waits for, and these are
+ * numbered in 16 bits: an interrupt waits for no more than this, so that with
+ * what one turn adds (a whole ring, at most 32,768) the number cannot come round.
+ */
+#define MAX_UNSETTLED 16384u
+
 void net_queue_break(struct net_queue *q, const char *why)
 {
 	q->broken = true;
@@ -61,7 +68,8 @@ void net_queue_publish_soon(struct net_queue *q, uint32_t nr)
 	uint64_t since = atomic_load_explicit(&q->coal.since_ns, memory_order_relaxed);
 
 	nr += atomic_load_explicit(&q->coal.nr, memory_order_relaxed);
-	if (!usecs || (packets && nr >= packets) || !virtq_publish_open(q->vq))
+	if (!usecs || (packets && nr >= packets) ||
+	    virtq_nr_unsettled(q->vq) >= MAX_UNSETTLED || !virtq_publish_open(q->vq))
 		net_queue_publish(q);
 	else
 		set_waiting(q, nr, since ? since : clock_now_ns());

@@ -323,6 +323,11 @@ bool virtq_publish(struct virtq *q)
 	return wanted;
 }
 
+uint16_t virtq_nr_unsettled(const struct virtq *q)
+{
+	return (uint16_t)(q->used_idx - q->settled_idx);
+}
+
 void virtq_disable_kick(struct virtq *q)
 {
 	/* With EVENT_IDX an avail_event left behind does the same at no cost. */

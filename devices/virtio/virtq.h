@@ -79,6 +79,9 @@ bool virtq_publish(struct virtq *q);
  */
 bool virtq_publish_open(struct virtq *q);
 
+/* Entries pushed since virtq_publish(). The caller keeps it below 65,536. */
+uint16_t virtq_nr_unsettled(const struct virtq *q);
+
 /* Asks the driver to leave out doorbells; a hint. */
 void virtq_disable_kick(struct virtq *q);
 

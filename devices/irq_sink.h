@@ -8,10 +8,12 @@
  * behind it. The line is one eventfd too, possibly shared by several devices:
  * whoever signals it has set its InterruptStatus before.
  *
- * set_message, commit and release are called with the transport's lock held
- * and only note what is wanted; they make no system call but a wake-up. The
- * work is done by another thread, so a vCPU never waits for KVM to
- * synchronise, and what a guest can cause per second is bounded there.
+ * set_message, commit and release are called with a lock of the transport's
+ * held and only note what is wanted; they make no system call but a wake-up.
+ * The work is done by the main thread, so a vCPU never waits for KVM to
+ * synchronise, and what a guest can cause per second is bounded there. That
+ * thread waits for nobody in turn: settled() takes no lock that is held over
+ * anything that could wait for a guest, a disk or a reader.
  */
 #ifndef MIMSY_IRQ_SINK_H
 #define MIMSY_IRQ_SINK_H

@@ -57,7 +57,8 @@ struct virtio_dev_ops {
 	void (*free)(struct virtio_dev *dev);
 	/*
 	 * NULL, or told while started that virtio_irq_direct_fd() may answer
-	 * differently now. When it returns the old answer must not be used.
+	 * differently now: by a vCPU, or by a queue's thread as it raises an
+	 * interrupt. When it returns the old answer must not be used.
 	 */
 	void (*irq_changed)(struct virtio_dev *dev);
 	/* NULL, or writes the device's counters as "key": value pairs through emit. */

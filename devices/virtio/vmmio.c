@@ -350,12 +350,6 @@ static void vmmio_read(void *ctx, uint64_t off, void *buf, uint32_t len)
 	pthread_mutex_unlock(&t->lock);
 }
 
-static void irqs_changed(struct vmmio *t)
-{
-	if (t->started && t->dev->ops->irq_changed)
-		t->dev->ops->irq_changed(t->dev);
-}
-
 static void vmmio_write_msi(struct vmmio *t, uint32_t off, const void *buf, uint32_t len)
 {
 	uint32_t val = 0;
@@ -363,7 +357,7 @@ static void vmmio_write_msi(struct vmmio *t, uint32_t off, const void *buf, uint
 	memcpy(&val, buf, len < 4 ? len : 4);
 	vmmio_msi_write(&t->msi, off - VIRTIO_MMIO_MSI_CSR, len, val,
 			t->status & VIRTIO_CONFIG_S_DRIVER_OK);
-	irqs_changed(t);
+	vmmio_irqs_changed(t);
 }
 
 static void vmmio_write_config(struct vmmio *t, uint32_t off, const void *buf, uint32_t len)
@@ -400,17 +394,18 @@ static void vmmio_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
 
 const struct bus_ops vmmio_bus_ops = { .read = vmmio_read, .write = vmmio_write };
 
+/* On the main thread: t->lock may be held for as long as a disk takes, so it is not waited for. */
 static void vmmio_settled(void *owner, int result)
 {
 	struct vmmio *t = owner;
 
-	pthread_mutex_lock(&t->lock);
+	pthread_mutex_lock(&t->msi.lock);
 	if (!result)
 		vmmio_msi_settled(&t->msi);
 	else if (vmmio_msi_refused(&t->msi))
-		virtio_needs_reset(&t->tp);
-	irqs_changed(t);
-	pthread_mutex_unlock(&t->lock);
+		virtio_needs_reset(&t->tp);	/* here, so it is not that of the next driver */
+	pthread_mutex_unlock(&t->msi.lock);
+	vmmio_irqs_opened(t);
 }
 
 static int vmmio_create_queues(struct vmmio *t, const struct guest_mem *mem)

@@ -2,7 +2,7 @@
 /*
  * The calls that go from a device to its driver. They come from queue threads
  * while a vCPU may hold the transport's lock and wait for just these threads
- * to stop, so they take no lock.
+ * to stop, so they wait for no lock.
  */
 #include <linux/virtio_mmio.h>
 #include <unistd.h>
@@ -45,9 +45,37 @@ int virtio_irq_begin(struct virtio_irq *irq)
 	return irq_begin(irq, VIRTIO_MMIO_INT_VRING);
 }
 
+void vmmio_irqs_changed(struct vmmio *t)
+{
+	atomic_store(&t->irqs_opened, false);
+	if (t->started && t->dev->ops->irq_changed)
+		t->dev->ops->irq_changed(t->dev);
+}
+
+/*
+ * That vectors are open again is no more than a chance to signal without us,
+ * and it is noticed by the main thread, which may call no device: the thread
+ * that raises the next interrupt does.
+ */
+void vmmio_irqs_opened(struct vmmio *t)
+{
+	if (t->dev->ops->irq_changed)
+		atomic_store(&t->irqs_opened, true);
+}
+
+static void tell_of_opened(struct vmmio *t)
+{
+	if (!atomic_load_explicit(&t->irqs_opened, memory_order_relaxed) ||
+	    pthread_mutex_trylock(&t->lock))
+		return;			/* else at the next one */
+	vmmio_irqs_changed(t);
+	pthread_mutex_unlock(&t->lock);
+}
+
 void virtio_irq_raise(struct virtio_irq *irq)
 {
 	irq_raise(irq, VIRTIO_MMIO_INT_VRING);
+	tell_of_opened(irq->t);
 }
 
 int virtio_irq_direct_fd(struct virtio_irq *irq)

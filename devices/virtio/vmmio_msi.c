@@ -28,7 +28,11 @@
 
 void vmmio_msi_init(struct vmmio_msi *m, struct irq_sink *sink, struct guest_errors *errors)
 {
-	*m = (struct vmmio_msi){ .sink = sink, .errors = errors };
+	*m = (struct vmmio_msi){
+		.sink = sink,
+		.errors = errors,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+	};
 	for (unsigned int i = 0; i < VMMIO_MSI_MAX_VECTORS; i++)
 		atomic_init(&m->vector[i].state, VMMIO_MSI_HELD);
 }
@@ -46,10 +50,18 @@ void vmmio_msi_reset(struct vmmio_msi *m)
 {
 	if (!m->sink->nr_vectors)
 		return;
+	pthread_mutex_lock(&m->lock);
 	m->sink->ops->release(m->sink);
-	for (unsigned int i = 0; i < m->sink->nr_vectors; i++)
+	m->enabled = m->settling = false;
+	m->nr_used = m->result = 0;
+	m->staged = (struct msi_message){ 0 };
+	for (unsigned int i = 0; i < m->sink->nr_vectors; i++) {
 		drain_eventfd(m->sink->vector_fd[i]);
-	vmmio_msi_init(m, m->sink, m->errors);
+		m->vector[i].programmed = false;
+		m->vector[i].msg = (struct msi_message){ 0 };
+		atomic_store(&m->vector[i].state, VMMIO_MSI_HELD);
+	}
+	pthread_mutex_unlock(&m->lock);
 }
 
 bool vmmio_msi_is_open(const struct vmmio_msi *m, unsigned int vector)
@@ -92,6 +104,8 @@ static void vector_unblock(struct vmmio_msi *m, unsigned int vector, unsigned in
 		(void)n;	/* EAGAIN: it is signalled already */
 	}
 }
+
+/* From here to msi_control(): with the lock. */
 
 static void release_programmed(struct vmmio_msi *m)
 {
@@ -142,85 +156,120 @@ static bool message_is_same(const struct msi_message *a, const struct msi_messag
 	       a->data == b->data;
 }
 
-/* The vector stays silent until it gets a message that can be used. */
-static void msi_refuse(struct vmmio_msi *m, unsigned int vector, uint16_t result)
-{
-	vector_block(&m->vector[vector], VMMIO_MSI_HELD);
-	m->vector[vector].programmed = false;
-	m->result = result;
-	guest_error(m->errors, "MSI vector %u: message %08x%08x/%08x refused, result %u", vector,
-		    m->staged.address_hi, m->staged.address_lo, m->staged.data, result);
-}
-
-static void msi_update(struct vmmio_msi *m, unsigned int vector)
+/* A refused vector stays silent until it gets a message that can be used. */
+static uint16_t msi_update(struct vmmio_msi *m, unsigned int vector)
 {
 	struct vmmio_msi_vector *v = &m->vector[vector];
+	uint16_t result = VIRTIO_MMIO_MSI_DONE;
 
 	if (v->programmed && message_is_same(&v->msg, &m->staged))
-		return;
-	if (!message_is_acceptable(&m->staged)) {
-		msi_refuse(m, vector, VIRTIO_MMIO_MSI_E_MESSAGE);
-		return;
-	}
-	if (m->sink->ops->set_message(m->sink, vector, &m->staged)) {
-		msi_refuse(m, vector, VIRTIO_MMIO_MSI_E_NOSPC);
-		return;
-	}
+		return result;
+	if (!message_is_acceptable(&m->staged))
+		result = VIRTIO_MMIO_MSI_E_MESSAGE;
+	else if (m->sink->ops->set_message(m->sink, vector, &m->staged))
+		result = VIRTIO_MMIO_MSI_E_NOSPC;
+	v->programmed = !result;
+	if (result || m->enabled)
+		vector_block(v, VMMIO_MSI_HELD);
+	if (result)
+		return result;
 	v->msg = m->staged;
-	v->programmed = true;
-	if (!m->enabled)
-		return;
-	/* Nothing may go to the old target once the command has returned. */
-	vector_block(v, VMMIO_MSI_HELD);
-	msi_commit(m);
+	if (m->enabled)
+		msi_commit(m);
+	return result;
 }
 
-static void msi_command(struct vmmio_msi *m, uint16_t val)
+static uint16_t msi_command(struct vmmio_msi *m, unsigned int code, unsigned int vector)
 {
-	unsigned int vector = val & VIRTIO_MMIO_MSI_CMD_VECTOR_MASK;
-
-	m->result = VIRTIO_MMIO_MSI_DONE;
-	if (vector >= m->sink->nr_vectors) {
-		m->result = VIRTIO_MMIO_MSI_E_VECTOR;
-		guest_error(m->errors, "MSI vector %u: there are %u", vector, m->sink->nr_vectors);
-		return;
-	}
-	switch (val >> VIRTIO_MMIO_MSI_CMD_CODE_SHIFT) {
+	if (vector >= m->sink->nr_vectors)
+		return VIRTIO_MMIO_MSI_E_VECTOR;
+	switch (code) {
 	case VIRTIO_MMIO_MSI_CMD_UPDATE:
-		msi_update(m, vector);
-		break;
+		return msi_update(m, vector);
 	case VIRTIO_MMIO_MSI_CMD_MASK:
 		vector_block(&m->vector[vector], VMMIO_MSI_MASKED);
-		break;
+		return VIRTIO_MMIO_MSI_DONE;
 	case VIRTIO_MMIO_MSI_CMD_UNMASK:
 		vector_unblock(m, vector, VMMIO_MSI_MASKED);
-		break;
-	default:
-		m->result = VIRTIO_MMIO_MSI_E_COMMAND;
-		guest_error(m->errors, "MSI command %#x is unknown", val);
+		return VIRTIO_MMIO_MSI_DONE;
 	}
+	return VIRTIO_MMIO_MSI_E_COMMAND;
 }
 
 /* Enable: the whole cache goes to KVM at once. Disable: signals collect again. */
-static void msi_control(struct vmmio_msi *m, uint16_t val, bool running)
+static uint16_t msi_control(struct vmmio_msi *m, uint16_t val, bool running)
 {
 	unsigned int nr_used = val & VIRTIO_MMIO_MSI_CSR_NVEC_MASK;
 
-	if (running || nr_used > m->sink->nr_vectors) {
-		m->result = VIRTIO_MMIO_MSI_E_STATE;
-		guest_error(m->errors, "MSI control %#x out of turn", val);
-		return;
-	}
-	m->result = VIRTIO_MMIO_MSI_DONE;
+	if (running || nr_used > m->sink->nr_vectors)
+		return VIRTIO_MMIO_MSI_E_STATE;
 	if (val & VIRTIO_MMIO_MSI_CSR_ENABLE) {
 		m->enabled = true;
 		m->nr_used = (uint16_t)(nr_used ? nr_used : m->sink->nr_vectors);
 		msi_commit(m);
-		return;
+		return VIRTIO_MMIO_MSI_DONE;
 	}
 	m->enabled = m->settling = false;
 	for (unsigned int i = 0; i < m->sink->nr_vectors; i++)
 		vector_block(&m->vector[i], VMMIO_MSI_HELD);
+	return VIRTIO_MMIO_MSI_DONE;
+}
+
+/* Without the lock: a line of the log may wait for whoever reads it. */
+static void complain(struct vmmio_msi *m, uint16_t val, uint16_t result)
+{
+	unsigned int vector = val & VIRTIO_MMIO_MSI_CMD_VECTOR_MASK;
+
+	switch (result) {
+	case VIRTIO_MMIO_MSI_DONE:
+		break;
+	case VIRTIO_MMIO_MSI_E_VECTOR:
+		guest_error(m->errors, "MSI vector %u: there are %u", vector, m->sink->nr_vectors);
+		break;
+	case VIRTIO_MMIO_MSI_E_COMMAND:
+		guest_error(m->errors, "MSI command %#x is unknown", val);
+		break;
+	case VIRTIO_MMIO_MSI_E_STATE:
+		guest_error(m->errors, "MSI control %#x out of turn", val);
+		break;
+	default:
+		guest_error(m->errors, "MSI vector %u: message %08x%08x/%08x refused, result %u",
+			    vector, m->staged.address_hi, m->staged.address_lo, m->staged.data,
+			    result);
+	}
+}
+
+static void write_command(struct vmmio_msi *m, uint16_t val)
+{
+	uint16_t result;
+
+	pthread_mutex_lock(&m->lock);
+	result = msi_command(m, val >> VIRTIO_MMIO_MSI_CMD_CODE_SHIFT,
+			     val & VIRTIO_MMIO_MSI_CMD_VECTOR_MASK);
+	m->result = result;
+	pthread_mutex_unlock(&m->lock);
+	complain(m, val, result);
+}
+
+static void write_control(struct vmmio_msi *m, uint16_t val, bool running)
+{
+	uint16_t result;
+
+	pthread_mutex_lock(&m->lock);
+	result = msi_control(m, val, running);
+	m->result = result;
+	pthread_mutex_unlock(&m->lock);
+	complain(m, val, result);
+}
+
+static uint16_t read_result(struct vmmio_msi *m)
+{
+	uint16_t result;
+
+	pthread_mutex_lock(&m->lock);
+	result = m->result;
+	pthread_mutex_unlock(&m->lock);
+	return result;
 }
 
 uint32_t vmmio_msi_read(struct vmmio_msi *m, uint32_t off, uint32_t len)
@@ -231,32 +280,32 @@ uint32_t vmmio_msi_read(struct vmmio_msi *m, uint32_t off, uint32_t len)
 	if (off == 0 && len == 2)
 		return csr;
 	if (off == 0 && len == 4)
-		return csr | (uint32_t)m->result << 16;
+		return csr | (uint32_t)read_result(m) << 16;
 	if (off == cmd_off && len == 2)
-		return m->result;
+		return read_result(m);
 	guest_error(m->errors, "MSI register +%#x read with %u bytes", off, len);
 	return 0;
 }
 
 /* A 32-bit write to the control register: control first, then the command if there is one. */
-static void msi_control_and_command(struct vmmio_msi *m, uint32_t val, bool running)
+static void write_both(struct vmmio_msi *m, uint32_t val, bool running)
 {
-	msi_control(m, (uint16_t)val, running);
+	write_control(m, (uint16_t)val, running);
 	if (val >> 16)
-		msi_command(m, (uint16_t)(val >> 16));
+		write_command(m, (uint16_t)(val >> 16));
 }
 
 void vmmio_msi_write(struct vmmio_msi *m, uint32_t off, uint32_t len, uint32_t val, bool running)
 {
 	switch ((off + VIRTIO_MMIO_MSI_CSR) << 4 | len) {	/* register and width */
 	case VIRTIO_MMIO_MSI_CSR << 4 | 2:
-		msi_control(m, (uint16_t)val, running);
+		write_control(m, (uint16_t)val, running);
 		break;
 	case VIRTIO_MMIO_MSI_CSR << 4 | 4:
-		msi_control_and_command(m, val, running);
+		write_both(m, val, running);
 		break;
 	case VIRTIO_MMIO_MSI_CMD << 4 | 2:
-		msi_command(m, (uint16_t)val);
+		write_command(m, (uint16_t)val);
 		break;
 	case VIRTIO_MMIO_MSI_ADDR_LOW << 4 | 4:
 		m->staged.address_lo = val;

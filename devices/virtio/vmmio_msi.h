@@ -3,12 +3,16 @@
  * The MSI register block of a virtio-mmio device: caches messages, commits
  * them together on the enable, masks in software. docs/virtio-mmio-msi.md.
  *
- * The transport's lock protects everything but a vector's state word, which
- * queue threads change as they signal.
+ * vCPUs come here with the transport's lock held, maybe for as long as a disk
+ * takes. What the main thread needs when a commit has ended is under a lock of
+ * its own, never held over anything that could wait: no log line, no call of a
+ * device. A vector's state word needs none; queue threads change it as they
+ * signal.
  */
 #ifndef MIMSY_VMMIO_MSI_H
 #define MIMSY_VMMIO_MSI_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,17 +31,18 @@
 struct vmmio_msi_vector {
 	atomic_uint state;		/* any thread */
 	struct msi_message msg;		/* last one accepted; transport's lock */
-	bool programmed;		/* msg is staged or in force; transport's lock */
+	bool programmed;		/* msg is staged or in force; lock */
 };
 
 struct vmmio_msi {
 	struct irq_sink *sink;		/* set once; nr_vectors 0: no such block */
 	struct guest_errors *errors;	/* set once */
-	bool enabled;			/* transport's lock; constant while the device runs */
-	bool settling;			/* transport's lock: a commit is under way */
+	pthread_mutex_t lock;		/* a leaf but for the sink's */
+	bool enabled;			/* lock; constant while the device runs */
+	bool settling;			/* lock: a commit is under way */
+	uint16_t result;		/* lock: what the command register reads as */
 	uint16_t nr_used;		/* vectors the driver uses; transport's lock */
-	uint16_t result;		/* what the command register reads as */
-	struct msi_message staged;	/* what the next UPDATE takes */
+	struct msi_message staged;	/* what the next UPDATE takes; transport's lock */
 	struct vmmio_msi_vector vector[VMMIO_MSI_MAX_VECTORS];
 };
 
@@ -52,7 +57,7 @@ uint32_t vmmio_msi_read(struct vmmio_msi *m, uint32_t off, uint32_t len);
 /* running: DRIVER_OK is set, so the mode cannot change any more. */
 void vmmio_msi_write(struct vmmio_msi *m, uint32_t off, uint32_t len, uint32_t val, bool running);
 
-/* A commit that was under way has ended. Transport's lock held. */
+/* A commit that was under way has ended. Any thread, with our lock held, not the transport's. */
 void vmmio_msi_settled(struct vmmio_msi *m);
 
 /* The same, but the host refused it. false: it was a driver's before the last reset. */

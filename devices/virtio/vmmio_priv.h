@@ -40,6 +40,7 @@ struct vmmio {
 	uint64_t driver_features;		/* lock */
 	bool doorbells_known;			/* lock: some driver has read where they are */
 	bool started;				/* lock: the device owns the queues */
+	atomic_bool irqs_opened;		/* the device has not been told yet; any thread */
 	uint8_t bound[VIRTIO_MAX_QUEUES];	/* lock: a bit for each enum vmmio_place */
 	struct vmmio_stats stats;		/* lock */
 	struct virtq_cfg cfg[VIRTIO_MAX_QUEUES];	/* lock */
@@ -53,5 +54,9 @@ struct vmmio {
 void vmmio_kick(struct vmmio *t, uint64_t q, enum vmmio_place place);	/* one that was an exit */
 void vmmio_bind_kicks(struct vmmio *t);		/* of the queues that have started */
 void vmmio_drain_kicks(struct vmmio *t);
+
+/* vmmio_irq.c */
+void vmmio_irqs_changed(struct vmmio *t);	/* with the lock: tells the device */
+void vmmio_irqs_opened(struct vmmio *t);	/* without: it is told some time */
 
 #endif

@@ -30,7 +30,7 @@ struct device {
 	struct vmmio_msi m;
 	struct irq_sink *sink;
 	struct guest_errors errors;
-	unsigned int nr_refused;	/* lock */
+	unsigned int nr_refused;	/* main thread */
 	unsigned int nr_steps;
 	uint32_t random;
 };
@@ -45,12 +45,12 @@ static void on_settled(void *owner, int result)
 {
 	struct device *d = owner;
 
-	pthread_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->m.lock);
 	if (!result)
 		vmmio_msi_settled(&d->m);
 	else if (vmmio_msi_refused(&d->m))
 		d->nr_refused++;
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->m.lock);
 }
 
 static void setup(void)

@@ -124,6 +124,7 @@ static const struct rule net_rules[] = {
 	IOCTL(TUNSETQUEUE, "number of queues in use, the same"),
 	IOCTL(TUNSETSTEERINGEBPF, "rss=on, the same"),
 	IOCTL(VHOST_NET_SET_BACKEND, "the same, with vhost-net"),
+	IOCTL(VHOST_SET_VRING_CALL, "vhost-net: a vector has been unmasked"),
 };
 
 static const struct rule main_rules[] = {

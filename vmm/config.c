@@ -77,6 +77,24 @@ int vm_config_check(const struct vm_config *c)
 	return check_macs(c);
 }
 
+static bool has_word(const char *line, const char *word)
+{
+	size_t len = strlen(word), n;
+
+	for (; line && *line; line += n) {
+		line += strspn(line, " ");
+		n = strcspn(line, " ");
+		if (n == len && !memcmp(line, word, len))
+			return true;
+	}
+	return false;
+}
+
+bool vm_config_wants_pit(const struct vm_config *c)
+{
+	return c->pit || c->describe == FW_DESCRIBE_CMDLINE || has_word(c->cmdline, "acpi=off");
+}
+
 int vm_config_cmdline(const struct vm_config *c, char *buf, size_t len)
 {
 	int n = snprintf(buf, len, "%s%s%s%s", c->default_cmdline ? CMDLINE_DEFAULTS : "",

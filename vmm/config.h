@@ -77,6 +77,13 @@ void vm_config_release(struct vm_config *c);
 int vm_config_check(const struct vm_config *c);
 
 /*
+ * A timer chip is wanted: by the user, or because the guest may find no interrupt
+ * controller but the old one. Debian's cloud kernels read no MP table, so without
+ * ACPI they know of no local APIC, and have no other timer.
+ */
+bool vm_config_wants_pit(const struct vm_config *c);
+
+/*
  * The kernel command line, defaults first. -E2BIG after one log line if it
  * does not fit into len bytes.
  */

@@ -223,7 +223,7 @@ static int vm_build(struct vm *vm)
 	ret = arch_cpu_create(&vm->cpu, &vm->kvm, vm->cfg->nr_cpus);
 	if (ret)
 		return ret;
-	pit = vm->cfg->pit || !arch_cpu_has_timer(vm->cpu);
+	pit = vm_config_wants_pit(vm->cfg) || !arch_cpu_has_timer(vm->cpu);
 	ret = map_memory(vm);
 	if (!ret)
 		ret = arch_vm_init(&vm->kvm, pit);

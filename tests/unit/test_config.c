@@ -179,6 +179,30 @@ START_TEST(the_line_is_the_defaults_and_then_what_was_asked_for)
 }
 END_TEST
 
+static const struct {
+	const char *cmdline;
+	enum fw_describe describe;
+	bool wanted;
+} timers[] = {
+	{ NULL, FW_DESCRIBE_ACPI, false },
+	{ "quiet root=/dev/vda", FW_DESCRIBE_ACPI, false },
+	{ "acpi=off", FW_DESCRIBE_ACPI, true },
+	{ "quiet  acpi=off root=/dev/vda", FW_DESCRIBE_ACPI, true },
+	{ "acpi=offline xacpi=off acpi=o ", FW_DESCRIBE_ACPI, false },
+	{ NULL, FW_DESCRIBE_CMDLINE, true },
+	{ NULL, FW_DESCRIBE_FDT, false },
+};
+
+START_TEST(a_guest_without_acpi_gets_a_timer_chip)
+{
+	c.cmdline = timers[_i].cmdline;
+	c.describe = timers[_i].describe;
+	ck_assert(vm_config_wants_pit(&c) == timers[_i].wanted);
+	c.pit = true;
+	ck_assert(vm_config_wants_pit(&c));
+}
+END_TEST
+
 /* K3: it fits to the last byte, or it is refused; never cut. */
 /* row K3 */
 START_TEST(a_line_that_fits_exactly_is_taken)
@@ -249,6 +273,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, different_macs_and_none_are_fine);
 	tcase_add_loop_test(tc, the_line_is_the_defaults_and_then_what_was_asked_for, 0,
 			    ARRAY_SIZE(lines));
+	tcase_add_loop_test(tc, a_guest_without_acpi_gets_a_timer_chip, 0, ARRAY_SIZE(timers));
 	tcase_add_test(tc, a_line_that_fits_exactly_is_taken);
 	tcase_add_test(tc, a_line_one_byte_too_long_is_refused);
 	tcase_add_test(tc, the_defaults_count_too);

@@ -74,6 +74,21 @@ static void put_serial(struct out *o, const struct fw_desc *d)
 	aml_close(o, dev);
 }
 
+/* Linux's pvpanic driver tells of a panic here, if it is loaded by then. */
+static void put_pvpanic(struct out *o, const struct fw_desc *d)
+{
+	struct aml_block dev = aml_device(o, "PEVT");
+	struct aml_resources crs;
+
+	aml_name(o, "_HID");
+	aml_string(o, "QEMU0001");
+	aml_name(o, "_CRS");
+	crs = aml_resources(o);
+	aml_io(o, d->pvpanic_port, 1);
+	aml_resources_close(o, crs);
+	aml_close(o, dev);
+}
+
 /* 7.4.2: what goes into SLP_TYP to power off. */
 static void put_s5(struct out *o)
 {
@@ -101,6 +116,7 @@ size_t acpi_dsdt_build(struct out *o, const struct fw_desc *d)
 		put_serial(o, d);
 	for (uint32_t i = 0; i < d->nr_virtio; i++)
 		put_virtio(o, d, i);
+	put_pvpanic(o, d);
 	aml_close(o, scope);
 	put_s5(o);
 	acpi_table_end(&t, o);

@@ -13,9 +13,11 @@
  * Kernels read these before what the user wrote, so the user has the last
  * word. Each is there for a reason: no PCI and no ISA timer exist here
  * (pci, no_timer_check), no device needs bounce buffers (swiotlb), one serial
- * port exists (8250), and a panic should end the VM at once, not hang it.
+ * port exists (8250), and a panic should end the VM at once, not hang it. That
+ * one is in quotes, which the kernel takes away: the initramfs of Debian reads the
+ * word too, and then gives no rescue shell to somebody whose root= is wrong.
  */
-#define CMDLINE_DEFAULTS "panic=-1 pci=off no_timer_check swiotlb=noforce 8250.nr_uarts=1"
+#define CMDLINE_DEFAULTS "\"panic=-1\" pci=off no_timer_check swiotlb=noforce 8250.nr_uarts=1"
 #define CMDLINE_CONSOLE " console=ttyS0"
 
 void vm_config_init(struct vm_config *c)

@@ -50,6 +50,7 @@
 #define LAYOUT_PORT_I8042	0x0064u
 #define LAYOUT_PORT_DEBUG_EXIT	0x00f4u
 #define LAYOUT_PORT_COM1	0x03f8u
+#define LAYOUT_PORT_PVPANIC	0x0505u		/* where QEMU has it */
 #define LAYOUT_PORT_SLEEP	0x0600u		/* ACPI sleep control and status */
 #define LAYOUT_PORT_RESET	0x0601u		/* ACPI reset register */
 #define LAYOUT_PORT_PC_RESET	0x0cf9u		/* reset control of a PC's chipset */

@@ -200,6 +200,7 @@ void machine_describe(const struct machine *m, const struct vm_config *c,
 		.nr_ioapic_pins = LAYOUT_NR_IOAPIC_PINS,
 		.sleep_port = LAYOUT_PORT_SLEEP,
 		.reset_port = LAYOUT_PORT_RESET,
+		.pvpanic_port = LAYOUT_PORT_PVPANIC,
 		.pit = pit,
 		.serial = {
 			.present = c->console != VM_CONSOLE_NONE,

@@ -39,79 +39,10 @@ static void vm_on_vcpu_end(void *ctx, enum vcpu_end end)
 	vm_end(ctx, end == VCPU_END_CRASH ? VM_EXIT_CRASH : VM_EXIT_ERROR);
 }
 
-/* Ports that end the VM. All others on these addresses read as 0. */
-
-static void port_read_zero(void *ctx, uint64_t off, void *buf, uint32_t len)
-{
-	(void)ctx, (void)off, (void)buf, (void)len;	/* the bus has cleared buf */
-}
-
-static void power_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
-{
-	const uint8_t slp_en = 1u << 5, s5 = 5u << 2;	/* ACPI 6.4, 4.8.3.7 */
-	uint8_t val = *(const uint8_t *)buf;
-
-	(void)len;
-	if (off == 0 && (val & (slp_en | 7u << 2)) == (slp_en | s5)) {
-		log_info("guest powered off");
-		vm_end(ctx, VM_EXIT_OK);
-	} else if (off == LAYOUT_PORT_RESET - LAYOUT_PORT_SLEEP && val == 1) {
-		log_info("guest asked for a reset");
-		vm_end(ctx, VM_EXIT_OK);
-	}
-}
-
-static void i8042_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
-{
-	const uint8_t pulse_reset = 0xfe;
-
-	(void)off, (void)len;
-	if (*(const uint8_t *)buf == pulse_reset) {
-		log_info("guest asked for a reset");
-		vm_end(ctx, VM_EXIT_OK);
-	}
-}
-
-/* Linux sets bit 1 first and bit 2 with the second write; on a PC a rising bit 2 resets. */
-static void pc_reset_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
-{
-	const uint8_t reset_cpu = 1u << 2;
-
-	(void)off, (void)len;
-	if (*(const uint8_t *)buf & reset_cpu) {
-		log_info("guest asked for a reset");
-		vm_end(ctx, VM_EXIT_OK);
-	}
-}
-
-static void debug_exit_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
-{
-	(void)off, (void)len;
-	vm_end(ctx, VM_EXIT_DEBUG + *(const uint8_t *)buf);
-}
-
-static const struct bus_ops power_ops = { port_read_zero, power_write };
-static const struct bus_ops i8042_ops = { port_read_zero, i8042_write };
-static const struct bus_ops pc_reset_ops = { port_read_zero, pc_reset_write };
-static const struct bus_ops debug_exit_ops = { port_read_zero, debug_exit_write };
-
-static int add_ports(struct vm *vm)
-{
-	int ret = bus_add(&vm->pio, LAYOUT_PORT_SLEEP, LAYOUT_PORT_RESET - LAYOUT_PORT_SLEEP + 1,
-			  &power_ops, vm);
-
-	if (!ret)
-		ret = bus_add(&vm->pio, LAYOUT_PORT_I8042, 1, &i8042_ops, vm);
-	if (!ret)
-		ret = bus_add(&vm->pio, LAYOUT_PORT_PC_RESET, 1, &pc_reset_ops, vm);
-	if (!ret && vm->cfg->debug_exit)
-		ret = bus_add(&vm->pio, LAYOUT_PORT_DEBUG_EXIT, 1, &debug_exit_ops, vm);
-	return ret;
-}
-
 static int add_console(struct vm *vm)
 {
-	struct uart16550_cfg cfg = { .out_fd = vm->console_fd, .out_plain = vm->console_plain };
+	struct uart16550_cfg cfg = { .out_fd = vm->console_fd, .out_plain = vm->console_plain,
+				     .sent = vm_console_byte, .ctx = vm };
 	int ret;
 
 	if (vm->cfg->console == VM_CONSOLE_NONE)
@@ -234,7 +165,7 @@ static int vm_build(struct vm *vm)
 	if (!ret)
 		ret = add_console(vm);
 	if (!ret)
-		ret = add_ports(vm);
+		ret = vm_add_ports(vm);
 	if (!ret)
 		ret = build_machine(vm);
 	return ret ? ret : load_guest(vm, pit);

@@ -12,6 +12,7 @@
 #include "console.h"
 #include "kvm.h"
 #include "machine.h"
+#include "panic_watch.h"
 #include "vcpu.h"
 
 struct vm {
@@ -29,6 +30,7 @@ struct vm {
 	bool console_plain;		/* writing there is known not to block */
 	uint64_t stdout_room, stderr_room;	/* bytes they may have, if they are regular files */
 	struct console_keys keys;	/* main thread */
+	struct panic_watch panic;	/* the serial port's lock; at the end nobody else's */
 	struct vcpu_env env;
 	struct vcpu *vcpu[VM_MAX_CPUS];
 	unsigned int nr_vcpus;
@@ -39,6 +41,11 @@ struct vm {
 
 /* Ends the VM with this status unless it has ended already. Any thread. */
 void vm_end(struct vm *vm, int status);
+
+/* vm_power.c */
+int vm_add_ports(struct vm *vm);
+void vm_console_byte(void *vm, uint8_t byte);	/* what the guest has sent */
+int vm_final_status(const struct vm *vm);	/* VM_EXIT_*; all vCPUs have ended. Logs a panic. */
 
 /* vm_open.c: opens all files and devices. 0 or -errno, logged; vm_close() in both cases. */
 int vm_open(struct vm *vm);

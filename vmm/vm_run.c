@@ -175,6 +175,6 @@ int vm_run(struct vm *vm)
 		uart16550_flush(vm->uart);
 	if (vm->stats_fd >= 0 && stats_write(vm))
 		ret = -EIO;
-	status = atomic_load(&vm->end_status);
-	return ret && status == VM_EXIT_OK ? VM_EXIT_ERROR : status;
+	status = vm_final_status(vm);
+	return ret && (status == VM_EXIT_OK || status == VM_EXIT_REBOOT) ? VM_EXIT_ERROR : status;
 }

@@ -41,6 +41,8 @@ struct uart16550 {
 	pthread_mutex_t lock;
 	int irq_fd;			/* set once */
 	int timer_fd;			/* set once */
+	void (*sent)(void *ctx, uint8_t byte);	/* set once, as ctx; called with the lock */
+	void *ctx;
 	struct outring *out;		/* lock, as all below */
 	bool timer_armed;
 	bool rx_starved;		/* the host was told that there is no room */
@@ -216,6 +218,8 @@ static void send_out(struct uart16550 *u, uint8_t byte)
 	bool behind = outring_pending(u->out) > FLUSH_BYTES;
 
 	u->stats.tx_bytes++;
+	if (u->sent)
+		u->sent(u->ctx, byte);
 	outring_put(u->out, byte);
 	/*
 	 * Once the host is behind, only the timer tries again; and a vCPU,
@@ -407,6 +411,8 @@ int uart16550_create(struct uart16550 **out, const struct uart16550_cfg *cfg)
 		return -ENOMEM;
 	pthread_mutex_init(&u->lock, NULL);
 	u->irq_fd = cfg->irq_fd;
+	u->sent = cfg->sent;
+	u->ctx = cfg->ctx;
 	u->dll = 1;		/* 115200 baud */
 	u->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (u->timer_fd < 0) {

@@ -27,6 +27,8 @@ struct uart16550_cfg {
 	int irq_fd;	/* eventfd of the (edge) interrupt; borrowed */
 	int out_fd;	/* -1: what the guest sends is thrown away; borrowed */
 	bool out_plain;	/* writing to it is known not to block */
+	void (*sent)(void *ctx, uint8_t byte);	/* sees what the guest sends; NULL: nobody */
+	void *ctx;
 };
 
 int uart16550_create(struct uart16550 **out, const struct uart16550_cfg *cfg);

@@ -72,9 +72,9 @@ CONFORMANCE = [
 ]
 
 POWER = [Guest(f"power-{how}", "power", append=f"how={how}", status=status)
-         for how, status in (("sleep", 0), ("reset", 0), ("i8042", 0), ("chipset", 0),
-                             ("debug", DEBUG_EXIT + 7))]
-POWER += [Guest("power-bios", "power", append="how=bios", cpus=2, status=0)]
+         for how, status in (("sleep", 0), ("reset", 4), ("i8042", 4), ("chipset", 4), ("panic", 5),
+                             ("panic-text", 5), ("debug", DEBUG_EXIT + 7))]
+POWER += [Guest("power-bios", "power", append="how=bios", cpus=2, status=4)]
 POWER += [Guest(f"power-{how}-sigterm", "power", append=f"how={how}", status=0, signal_at=line,
                 case=case)
           for how, line, case in (

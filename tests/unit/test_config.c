@@ -151,7 +151,7 @@ static int build_line(size_t len)
 	return ret;
 }
 
-#define DEFAULTS "panic=-1 pci=off no_timer_check swiotlb=noforce 8250.nr_uarts=1"
+#define DEFAULTS "\"panic=-1\" pci=off no_timer_check swiotlb=noforce 8250.nr_uarts=1"
 
 static const struct {
 	const char *cmdline;

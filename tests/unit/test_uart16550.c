@@ -225,6 +225,32 @@ START_TEST(no_output_descriptor_throws_all_away)
 }
 END_TEST
 
+static char seen[8];
+
+static void see(void *ctx, uint8_t byte)
+{
+	size_t *n = ctx;
+
+	ck_assert_uint_lt(*n, sizeof(seen));
+	seen[(*n)++] = (char)byte;
+}
+
+/* All of it, whether the host takes it or not, and nothing that the guest sends to itself. */
+START_TEST(the_watcher_sees_what_the_guest_sends)
+{
+	size_t n = 0;
+	struct uart16550_cfg cfg = { .irq_fd = irq_fd, .out_fd = -1, .sent = see, .ctx = &n };
+
+	uart16550_free(u);
+	ck_assert_int_eq(uart16550_create(&u, &cfg), 0);
+	say("hi\n");
+	out(UART_MCR, UART_MCR_LOOP);
+	say("no");
+	ck_assert_uint_eq(n, 3);
+	ck_assert_mem_eq(seen, "hi\n", 3);
+}
+END_TEST
+
 START_TEST(received_bytes_are_read_in_order)
 {
 	ck_assert_uint_eq(uart16550_receive(u, "abc", 3), 3);
@@ -495,6 +521,7 @@ static void add_output(TCase *tc)
 
 static void add_input(TCase *tc)
 {
+	tcase_add_test(tc, the_watcher_sees_what_the_guest_sends);
 	tcase_add_test(tc, received_bytes_are_read_in_order);
 	tcase_add_test(tc, a_guest_that_does_not_read_stops_the_host);
 	tcase_add_test(tc, the_host_is_told_when_there_is_room_again);

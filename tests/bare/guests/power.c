@@ -11,6 +11,8 @@
 #define SLP_EN (1u << 5)
 #define SLP_TYP_S5 (5u << 2)
 #define I8042_PULSE_RESET 0xfe
+#define PVPANIC_PANICKED 1
+#define PVPANIC_CRASH_LOADED 2
 #define PC_RESET_HARD 2
 #define PC_RESET_NOW 4
 #define END_MS 500	/* other CPUs and threads have to end too */
@@ -48,6 +50,11 @@ static void the_machine_ends(void)
 	} else if (option_is("how", "chipset")) {
 		out8(LAYOUT_PORT_PC_RESET, PC_RESET_HARD);
 		out8(LAYOUT_PORT_PC_RESET, PC_RESET_HARD | PC_RESET_NOW);
+	} else if (option_is("how", "panic")) {
+		out8(LAYOUT_PORT_PVPANIC, PVPANIC_PANICKED);
+	} else if (option_is("how", "panic-text")) {
+		print("Kernel panic - not syncing: no \033[2J room\n");
+		out8(LAYOUT_PORT_RESET, 1);
 	} else if (option_is("how", "bios")) {
 		jump_to_the_bios();
 	} else if (option_is("how", "triple")) {
@@ -80,6 +87,8 @@ static void other_values_end_nothing(void)
 	out8(LAYOUT_PORT_I8042, 0xaa);
 	out8(LAYOUT_PORT_PC_RESET, PC_RESET_HARD);
 	EXPECT_EQ(in8(LAYOUT_PORT_PC_RESET), 0);
+	out8(LAYOUT_PORT_PVPANIC, PVPANIC_CRASH_LOADED);
+	EXPECT_EQ(in8(LAYOUT_PORT_PVPANIC), PVPANIC_PANICKED | PVPANIC_CRASH_LOADED);
 	EXPECT_EQ(in8(LAYOUT_PORT_I8042) & 2, 0);
 }
 

@@ -20,6 +20,7 @@ void fw_fixture_init(struct fw_desc *d, uint32_t nr_cpus, uint32_t nr_virtio)
 	d->nr_ioapic_pins = LAYOUT_NR_IOAPIC_PINS;
 	d->sleep_port = LAYOUT_PORT_SLEEP;
 	d->reset_port = LAYOUT_PORT_RESET;
+	d->pvpanic_port = LAYOUT_PORT_PVPANIC;
 	d->serial = (struct fw_serial){ .present = true, .port = LAYOUT_PORT_COM1,
 					.gsi = LAYOUT_GSI_SERIAL };
 	d->nr_virtio = nr_virtio;

@@ -137,7 +137,7 @@ def parse_args():
                    help="use this machine's KVM, whatever the probe says")
     g.add_argument("--test-bed", action="store_const", dest="where", const="testbed",
                    help="use the emulated machine")
-    p.add_argument("--kernel", choices=list(stock.META_PACKAGES), default="6.1",
+    p.add_argument("--kernel", choices=stock.WITH_MODULES, default="6.1",
                    help="Debian's cloud kernel to boot (6.1)")
     return p.parse_args()
 

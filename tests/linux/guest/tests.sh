@@ -313,6 +313,12 @@ test_poweroff() {
 	fail "still here after poweroff"
 }
 
+test_halt() {
+	halt -f
+	usleep 3000000
+	fail "still here after halt"
+}
+
 test_reboot() {
 	reboot -f
 	usleep 3000000

@@ -51,6 +51,8 @@ def kernel_file(guest):
 def initrd_file(guest):
     if guest.kernel.startswith("module-"):
         return initramfs.build(guest.version, module.build(guest.version))
+    if "-" in guest.kernel and guest.version not in stock.WITH_MODULES:
+        return initramfs.build()
     if guest.kernel.startswith("stock-"):
         return initramfs.build(guest.version)
     return initramfs.build(kexec=os.path.join(kernels.build(guest.version), "bzImage")

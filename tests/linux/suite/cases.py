@@ -8,15 +8,15 @@ CASES = []
 
 
 class Case:
-    def __init__(self, run, quick, cost, needs):
-        self.run, self.quick, self.cost, self.needs = run, quick, cost, needs
+    def __init__(self, run, quick, full, cost, needs):
+        self.run, self.quick, self.full, self.cost, self.needs = run, quick, full, cost, needs
         self.name = re.sub(r"^[a-z]\d+ ", lambda m: m[0].upper(), run.__name__.replace("_", " "))
 
 
-def case(quick=False, cost=1, needs=()):
-    """quick: part of --quick. cost: roughly how many plain boots it takes; long ones start first.
+def case(quick=False, full=False, cost=1, needs=()):
+    """quick: part of --quick. full: only with --full, or by name. cost: roughly how many plain boots it takes; long ones start first.
     needs: kernels as Guest.kernel names them, built before the first case runs."""
     def add(run):
-        CASES.append(Case(run, quick, cost, needs))
+        CASES.append(Case(run, quick, full, cost, needs))
         return run
     return add

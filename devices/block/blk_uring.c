@@ -47,6 +47,7 @@
 #define TAG_KICK	(1ull << 32)
 #define TAG_QUIET	(2ull << 32)
 #define TAG_FLUSH	(3ull << 32)
+#define TAG_SIGNAL	(4ull << 32)
 
 struct slot {
 	struct iovec *iov;		/* what is left to transfer */
@@ -66,6 +67,7 @@ struct blk_uring {	/* the worker's, but for what create sets */
 	unsigned int nr_slots;		/* set once */
 	unsigned int nr_free;
 	uint8_t free[MAX_SLOTS];	/* a stack, so that few slots are ever touched */
+	int signal_fd;			/* of the last interrupt that went into the ring */
 	unsigned int nr_waiting;
 	uint8_t waiting[MAX_SLOTS];	/* slots that want a flush, in the order of their tickets */
 	struct blk_flush_waiter waiter;
@@ -128,11 +130,17 @@ static void disarm_kick(struct blk_uring *u)
 	finish_sqe(sqe, TAG_QUIET, IOSQE_CQE_SKIP_SUCCESS);
 }
 
+static void signal_here(int fd)
+{
+	ssize_t n = write(fd, &one, sizeof(one));
+
+	(void)n;
+}
+
 /* Shows the driver what was completed; the signal goes with the next submission. */
 static void publish(struct blk_uring *u)
 {
 	struct io_uring_sqe *sqe;
-	ssize_t n;
 	int fd;
 
 	if (!virtq_publish(u->q->vq))
@@ -143,12 +151,12 @@ static void publish(struct blk_uring *u)
 		return;
 	sqe = get_sqe(u, true);
 	if (!sqe) {
-		n = write(fd, &one, sizeof(one));
-		(void)n;
+		signal_here(fd);
 		return;
 	}
+	u->signal_fd = fd;
 	io_uring_prep_write(sqe, fd, &one, sizeof(one), 0);
-	finish_sqe(sqe, TAG_QUIET, IOSQE_CQE_SKIP_SUCCESS);
+	finish_sqe(sqe, TAG_SIGNAL, IOSQE_CQE_SKIP_SUCCESS);
 }
 
 static struct slot *slot_get(struct blk_uring *u)
@@ -179,11 +187,16 @@ static void slot_keep_iov(struct blk_uring *u, struct slot *s)
 	s->left = s->req.data_len;
 }
 
+static uint64_t place_on_disk(const struct slot *s)
+{
+	return s->req.sector * BLK_SECTOR + (s->req.data_len - s->left);
+}
+
 static void submit_transfer(struct blk_uring *u, struct slot *s)
 {
 	bool write = s->req.type == VIRTIO_BLK_T_OUT;
 	uint64_t tag = (uint64_t)(s - u->slot);
-	uint64_t off = s->req.sector * BLK_SECTOR + (s->req.data_len - s->left);
+	uint64_t off = place_on_disk(s);
 	struct io_uring_sqe *sqe = get_sqe(u, false);
 
 	if (write && s->nr_iov == 1)
@@ -307,28 +320,48 @@ static void take_requests(struct blk_uring *u)
 	u->drained = n < TURN && u->nr_free;
 }
 
-/* The rest of a transfer that was cut short goes back into the ring. */
-static bool transfer_goes_on(struct blk_uring *u, struct slot *s, int result)
+/*
+ * The ring has not done it, such as for want of a thread to do it with: then it
+ * is done here. ENOMEM is not among them, as it may be what a lost page left.
+ */
+static bool was_not_done(int result)
 {
-	if (!(result > 0 || result == -EINTR || result == -EAGAIN))
-		return false;
+	return result == -ECANCELED || result == -EINTR || result == -EAGAIN;
+}
+
+static int transfer_here(struct blk_uring *u, struct slot *s)
+{
+	struct blk_backend *be = u->q->disk->backend;
+
+	if (s->req.type == VIRTIO_BLK_T_OUT)
+		return be->ops->writev(be, s->iov, (int)s->nr_iov, place_on_disk(s));
+	return be->ops->readv(be, s->iov, (int)s->nr_iov, place_on_disk(s));
+}
+
+/* The rest of a transfer that was cut short goes back into the ring. */
+static void handle_slot(struct blk_uring *u, struct slot *s, int result)
+{
 	if (result > 0) {
 		iov_take(&s->iov, &s->nr_iov, NULL, (size_t)result);
 		s->left -= (uint32_t)result;
 	}
-	if (!s->left)
-		return false;
-	submit_transfer(u, s);
-	return true;
+	if (result > 0 && s->left)
+		submit_transfer(u, s);
+	else if (was_not_done(result) || result == -ENOMEM)
+		finish(u, s, transfer_here(u, s));
+	else if (result >= 0)
+		finish(u, s, s->left ? -EIO : 0);	/* 0 bytes: the image was truncated */
+	else
+		finish(u, s, result);
 }
 
-static void handle_slot(struct blk_uring *u, struct slot *s, int result)
+static void handle_flush(struct blk_uring *u, int result)
 {
-	if (transfer_goes_on(u, s, result))
-		return;
-	if (result >= 0)
-		result = s->left ? -EIO : 0;	/* 0 bytes: the image was truncated */
-	finish(u, s, result);
+	struct blk_backend *be = u->q->disk->backend;
+
+	if (was_not_done(result))
+		result = be->ops->flush(be);
+	blk_flush_end(u->q->disk->flush, result);
 }
 
 static void handle_kick(struct blk_uring *u, const struct io_uring_cqe *cqe)
@@ -349,7 +382,9 @@ static void handle_completions(struct blk_uring *u)
 		if (cqe->user_data == TAG_KICK)
 			handle_kick(u, cqe);
 		else if (cqe->user_data == TAG_FLUSH)
-			blk_flush_end(u->q->disk->flush, cqe->res);
+			handle_flush(u, cqe->res);
+		else if (cqe->user_data == TAG_SIGNAL)
+			signal_here(u->signal_fd);	/* only a failure is told */
 		else if (cqe->user_data < u->nr_slots)
 			handle_slot(u, &u->slot[cqe->user_data], cqe->res);
 		n++;

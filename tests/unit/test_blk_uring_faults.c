@@ -262,6 +262,42 @@ START_TEST(a_transfer_that_fails_is_an_error_and_the_next_one_works)
 }
 END_TEST
 
+static const int not_done[] = { -ECANCELED, -EINTR, -EAGAIN };
+static const uint32_t types[] = { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH };
+
+/* A host that has no thread for it, for a moment. */
+/* rows H1, H4, D2 */
+START_TEST(what_the_ring_has_not_done_is_done_on_the_queues_thread)
+{
+	const uint32_t type = types[_i % 3], len = type == VIRTIO_BLK_T_FLUSH ? 0 : 2048;
+
+	open_disk(VIRTIO_BLK_WRITEBACK, RING);
+	fake_uring_fail(1, not_done[_i / 3]);
+	for (unsigned int i = 0; i < 2; i++)
+		ck_assert_uint_eq(ask_alone(type, 8, len), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(fake_queue_stat(ft, 0, "errors"), 0);
+	close_disk();
+}
+END_TEST
+
+/* row H4 */
+START_TEST(an_interrupt_that_the_ring_could_not_send_is_sent)
+{
+	open_disk(VIRTIO_BLK_WRITEBACK, RING);
+	for (unsigned int i = 0; i < 10; i++) {
+		pthread_mutex_lock(&fake_uring.lock);
+		fake_uring.fail_signals = i % 3;
+		pthread_mutex_unlock(&fake_uring.lock);
+		ask(VIRTIO_BLK_T_IN, 8, 512, 512);
+		vdriver_want_irq_at(fake_driver(ft, 0), (uint16_t)i);
+		fake_kick(ft, 0);
+		ck_assert(fake_wait_irq(ft, 0, 5000));
+		finish(1);
+	}
+	close_disk();
+}
+END_TEST
+
 /* row D2 */
 START_TEST(a_flush_that_failed_is_never_taken_back)
 {
@@ -408,6 +444,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_flush_is_not_answered_while_the_host_flushes);
 	tcase_add_test(tc, a_writethrough_disk_makes_every_write_stable);
 	tcase_add_loop_test(tc, a_transfer_that_fails_is_an_error_and_the_next_one_works, 0, 8);
+	tcase_add_loop_test(tc, what_the_ring_has_not_done_is_done_on_the_queues_thread, 0, 9);
+	tcase_add_test(tc, an_interrupt_that_the_ring_could_not_send_is_sent);
 	tcase_add_test(tc, a_flush_that_failed_is_never_taken_back);
 	tcase_add_test(tc, a_stable_write_whose_flush_failed_is_the_last_stable_one);
 	tcase_add_loop_test(tc, refused_submissions_are_made_again, 0, 2);

@@ -306,7 +306,10 @@ static void take(struct io_uring *ring, const struct io_uring_sqe *sqe)
 		return;
 	}
 	if (!(sqe->flags & IOSQE_FIXED_FILE)) {
-		signal_vector(sqe);
+		if (!fake_uring.fail_signals)
+			signal_vector(sqe);
+		else if (fake_uring.fail_signals--)
+			answer(ring, sqe->user_data, -ECANCELED, 0);
 		return;
 	}
 	if (r->nr_ops == MAX_OPS)

@@ -25,6 +25,7 @@ struct fake_uring {
 	unsigned int fail_nth;		/* this transfer or flush from now (1: the next); 0: none */
 	int fail_result;		/* ... ends so; 0 bytes: a file that ends early */
 	unsigned int percent_refused;	/* submissions that fail with EBUSY */
+	unsigned int fail_signals;	/* so many interrupts fail with ECANCELED */
 	bool hold;			/* nothing is completed until it is cleared */
 	unsigned int nr_pending, max_pending;
 	unsigned int nr_syncs, max_syncs;	/* flushes pending, and writes that flush */

@@ -15,9 +15,6 @@
  *
  * Transfers that the kernel would pass on to a thread of its own (see
  * probe_reads() in blk_file.c) are done here, on the queue's own thread.
- *
- * The ring is restricted to the operations above: a monitor taken over through
- * it could not open a file.
  */
 #include "blk_uring.h"
 
@@ -27,10 +24,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "blk_queue_priv.h"
+#include "blk_ring.h"
 #include "clock.h"
 #include "iov.h"
 #include "util.h"
@@ -40,8 +37,6 @@
 #define SPARE_ENTRIES	4u	/* of the ring: the doorbell's poll, the interrupt */
 #define TURN		32u	/* requests taken before the answered ones are shown */
 #define INLINE_IOV	8u
-#define SQPOLL_IDLE_MS	10u	/* then the kernel's thread sleeps, too */
-#define DISK_FILE	0	/* index among the registered files */
 
 /* What a completion is for, if not a slot. */
 #define TAG_KICK	(1ull << 32)
@@ -62,7 +57,6 @@ struct slot {
 struct blk_uring {	/* the worker's, but for what create sets */
 	struct blk_queue *q;
 	struct io_uring ring;
-	bool ring_made;
 	unsigned int nr_spare;		/* spare entries in the ring, at most */
 	unsigned int nr_slots;		/* set once */
 	unsigned int nr_free;
@@ -200,15 +194,15 @@ static void submit_transfer(struct blk_uring *u, struct slot *s)
 	struct io_uring_sqe *sqe = get_sqe(u, false);
 
 	if (write && s->nr_iov == 1)
-		io_uring_prep_write(sqe, DISK_FILE, s->iov->iov_base,
+		io_uring_prep_write(sqe, BLK_RING_DISK, s->iov->iov_base,
 				    (unsigned int)s->iov->iov_len, off);
 	else if (write)
-		io_uring_prep_writev(sqe, DISK_FILE, s->iov, s->nr_iov, off);
+		io_uring_prep_writev(sqe, BLK_RING_DISK, s->iov, s->nr_iov, off);
 	else if (s->nr_iov == 1)
-		io_uring_prep_read(sqe, DISK_FILE, s->iov->iov_base,
+		io_uring_prep_read(sqe, BLK_RING_DISK, s->iov->iov_base,
 				   (unsigned int)s->iov->iov_len, off);
 	else
-		io_uring_prep_readv(sqe, DISK_FILE, s->iov, s->nr_iov, off);
+		io_uring_prep_readv(sqe, BLK_RING_DISK, s->iov, s->nr_iov, off);
 	finish_sqe(sqe, tag, IOSQE_FIXED_FILE);
 }
 
@@ -217,7 +211,7 @@ static void submit_flush(struct blk_uring *u)
 {
 	struct io_uring_sqe *sqe = get_sqe(u, false);
 
-	io_uring_prep_fsync(sqe, DISK_FILE, IORING_FSYNC_DATASYNC);
+	io_uring_prep_fsync(sqe, BLK_RING_DISK, IORING_FSYNC_DATASYNC);
 	finish_sqe(sqe, TAG_FLUSH, IOSQE_FIXED_FILE);
 }
 
@@ -486,76 +480,11 @@ void blk_uring_run(void *arg)
 	wind_down(u);
 }
 
-/* liburing 2.3 declares helpers for these, but its library does not export them. */
-static int ring_register(struct io_uring *ring, unsigned int op, void *arg, unsigned int nr)
+static void free_memory(struct blk_uring *u)
 {
-	return syscall(SYS_io_uring_register, ring->ring_fd, op, arg, nr) < 0 ? -errno : 0;
-}
-
-static int restrict_ring(struct io_uring *ring)
-{
-	static const uint8_t ops[] = {
-		IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV,
-		IORING_OP_FSYNC, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE,
-	};
-	struct io_uring_restriction r[ARRAY_SIZE(ops) + 1];
-
-	memset(r, 0, sizeof(r));
-	for (unsigned int i = 0; i < ARRAY_SIZE(ops); i++) {
-		r[i].opcode = IORING_RESTRICTION_SQE_OP;
-		r[i].sqe_op = ops[i];
-	}
-	r[ARRAY_SIZE(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	r[ARRAY_SIZE(ops)].sqe_flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
-	return ring_register(ring, IORING_REGISTER_RESTRICTIONS, r, ARRAY_SIZE(r));
-}
-
-static int make_ring(struct blk_uring *u, struct io_uring_params *p)
-{
-	unsigned int entries = u->nr_slots + SPARE_ENTRIES;
-	int ret;
-
-	*p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED |
-						IORING_SETUP_COOP_TASKRUN };
-	ret = io_uring_queue_init_params(entries, &u->ring, p);
-	if (ret != -EINVAL)
-		return ret;
-	*p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED };	/* before 5.19 */
-	return io_uring_queue_init_params(entries, &u->ring, p);
-}
-
-/* A thread of the kernel looks for submissions: one for all queues of the disk. */
-static int make_polled_ring(struct blk_uring *u, struct io_uring_params *p)
-{
-	struct blk_disk *disk = u->q->disk;
-	int ret;
-
-	*p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SQPOLL,
-				       .sq_thread_idle = SQPOLL_IDLE_MS };
-	if (disk->sqpoll_fd >= 0) {
-		p->flags |= IORING_SETUP_ATTACH_WQ;
-		p->wq_fd = (uint32_t)disk->sqpoll_fd;
-	}
-	ret = io_uring_queue_init_params(u->nr_slots + SPARE_ENTRIES, &u->ring, p);
-	if (!ret && disk->sqpoll_fd < 0)
-		disk->sqpoll_fd = u->ring.ring_fd;
-	return ret;
-}
-
-static int setup_ring(struct blk_uring *u)
-{
-	struct io_uring_params p;
-	int ret = u->q->disk->sqpoll ? make_polled_ring(u, &p) : make_ring(u, &p);
-
-	if (ret)
-		return ret;
-	u->ring_made = true;
-	if (!(p.features & IORING_FEAT_CQE_SKIP))
-		return -EOPNOTSUPP;
-	ret = io_uring_register_files(&u->ring, &u->q->disk->backend->fd, 1);
-	if (!ret)
-		ret = restrict_ring(&u->ring);
-	return ret ? ret : ring_register(&u->ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+	free(u->slot);
+	free(u->large);
+	free(u);
 }
 
 int blk_uring_create(struct blk_uring **out, struct blk_queue *q)
@@ -573,13 +502,13 @@ int blk_uring_create(struct blk_uring **out, struct blk_queue *q)
 		goto fail;
 	for (unsigned int i = u->nr_slots; i--; )
 		slot_put(u, &u->slot[i]);
-	ret = setup_ring(u);
+	ret = blk_ring_create(&u->ring, u->nr_slots + SPARE_ENTRIES, q->disk);
 	if (ret)
 		goto fail;
 	*out = u;
 	return 0;
 fail:
-	blk_uring_free(u);
+	free_memory(u);
 	return ret;
 }
 
@@ -587,9 +516,6 @@ void blk_uring_free(struct blk_uring *u)
 {
 	if (!u)
 		return;
-	if (u->ring_made)
-		io_uring_queue_exit(&u->ring);
-	free(u->slot);
-	free(u->large);
-	free(u);
+	io_uring_queue_exit(&u->ring);
+	free_memory(u);
 }

@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "blk_queue_priv.h"
-#include "blk_ring.h"
+#include "blk_uring_ring.h"
 #include "clock.h"
 #include "iov.h"
 #include "util.h"
@@ -502,7 +502,7 @@ int blk_uring_create(struct blk_uring **out, struct blk_queue *q)
 		goto fail;
 	for (unsigned int i = u->nr_slots; i--; )
 		slot_put(u, &u->slot[i]);
-	ret = blk_ring_create(&u->ring, u->nr_slots + SPARE_ENTRIES, q->disk);
+	ret = blk_uring_ring_create(&u->ring, u->nr_slots + SPARE_ENTRIES, q->disk);
 	if (ret)
 		goto fail;
 	*out = u;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "blk_ring.h"
+#include "blk_uring_ring.h"
 
 #include <errno.h>
 #include <liburing.h>
@@ -67,7 +67,7 @@ static int make_polled_ring(struct io_uring *ring, unsigned int entries, struct 
 	return ret;
 }
 
-int blk_ring_create(struct io_uring *ring, unsigned int entries, struct blk_disk *disk)
+int blk_uring_ring_create(struct io_uring *ring, unsigned int entries, struct blk_disk *disk)
 {
 	struct io_uring_params p;
 	int ret = disk->sqpoll ? make_polled_ring(ring, entries, disk, &p) :

@@ -19,7 +19,7 @@ RESULT = re.compile(r"\s*(?:ok|skip|FAIL) ")
 TAP = re.compile(r"(ok|not ok) \d+ - [^:]*:[^:]*:(\w+): (.*)$")
 RESULTS = os.path.join(ROOT, "build", "results")    # a file for each stage; tests/hostile/README.md
 SKIPPED = 77
-THREADED = ("worker", "log", "virtq_race", "msi", "vmmio", "blk", "net", "uart", "tap",
+THREADED = ("worker", "relay", "log", "virtq_race", "msi", "vmmio", "blk", "net", "uart", "tap",
             "sandbox_threads")
 
 
@@ -188,6 +188,8 @@ STAGES = [
     ("refusals", "starts that have to be refused",
      command("tests/hostile/refusals", "--mimsy", MIMSY)),
     ("jail", "sandbox and binary", command("tests/jail/run", "--mimsy", MIMSY)),
+    ("terminal", "terminals, signals, readers that read nothing",
+     command("tests/terminal/run", "--mimsy", MIMSY)),
     ("faults", "the host fails: calls, memory, disks, signals, power",
      command("tests/faults/run", "--mimsy", MIMSY, "--sanitized", build_dir("asan"),
              full=("--full",))),

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "relay.h"
+#include "runner.h"
+
+static struct relay *r;
+
+/* row C2 */
+START_TEST(what_is_written_is_in_the_file_once_the_relay_is_gone)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+	char text[32] = "";
+
+	ck_assert_int_eq(relay_create(&r, fd, "relay", NULL), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(write(relay_fd(r), "abc\n", 4), 4);
+	ck_assert_uint_eq(relay_free(r), 0);
+	ck_assert_int_eq(pread(fd, text, sizeof(text) - 1, 0), 12);
+	ck_assert_str_eq(text, "abc\nabc\nabc\n");
+	close(fd);
+}
+END_TEST
+
+static uint64_t fill(int fd)
+{
+	static const char line[512];
+	uint64_t sum = 0;
+	ssize_t n;
+
+	while ((n = write(fd, line, sizeof(line))) > 0)
+		sum += (uint64_t)n;
+	ck_assert_int_eq(errno, EAGAIN);
+	return sum;
+}
+
+static void *read_all(void *arg)
+{
+	const int *fd = arg;
+	static uint64_t sum;
+	char buf[4096];
+	ssize_t n;
+
+	sum = 0;
+	while ((n = read(*fd, buf, sizeof(buf))) > 0)
+		sum += (uint64_t)n;
+	return &sum;
+}
+
+/* row C2 */
+START_TEST(a_file_that_takes_nothing_holds_no_writer)
+{
+	pthread_t reader;
+	uint64_t sum;
+	void *got;
+	int fd[2];
+
+	ck_assert_int_eq(pipe2(fd, O_CLOEXEC), 0);	/* nobody reads it */
+	ck_assert_int_eq(relay_create(&r, fd[1], "relay", NULL), 0);
+	sum = fill(relay_fd(r));
+	ck_assert_uint_gt(sum, 0);
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_all, &fd[0]), 0);
+	ck_assert_uint_eq(relay_free(r), 0);
+	close(fd[1]);
+	pthread_join(reader, &got);
+	ck_assert_uint_ge(*(uint64_t *)got, sum);
+	close(fd[0]);
+}
+END_TEST
+
+/* row C2 */
+START_TEST(what_the_file_refuses_is_counted)
+{
+	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	ck_assert_int_eq(relay_create(&r, fd, "relay", NULL), 0);
+	ck_assert_int_eq(write(relay_fd(r), "12345", 5), 5);
+	ck_assert_uint_eq(relay_free(r), 5);
+	close(fd);
+}
+END_TEST
+
+static int refuse(const struct worker_entry *e)
+{
+	(void)e;
+	return -EPERM;
+}
+
+START_TEST(a_thread_that_may_not_start_carries_nothing)
+{
+	static const struct worker_entry entry = { refuse };
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	ck_assert_int_eq(relay_create(&r, fd, "relay", &entry), 0);
+	ck_assert_int_eq(write(relay_fd(r), "abc", 3), 3);
+	relay_free(r);
+	ck_assert_int_eq(lseek(fd, 0, SEEK_END), 0);
+	close(fd);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("relay");
+	TCase *tc = tcase_create("relay");
+
+	tcase_add_test(tc, what_is_written_is_in_the_file_once_the_relay_is_gone);
+	tcase_add_test(tc, a_file_that_takes_nothing_holds_no_writer);
+	tcase_add_test(tc, what_the_file_refuses_is_counted);
+	tcase_add_test(tc, a_thread_that_may_not_start_carries_nothing);
+	suite_add_tcase(s, tc);
+	return s;
+}

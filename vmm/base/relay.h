@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A descriptor that never makes its writer wait, in front of one that may: a
+ * pipe, and a thread that carries what is in it to a file. Regular files know
+ * no O_NONBLOCK, and a file system may stall for as long as it likes.
+ */
+#ifndef MIMSY_RELAY_H
+#define MIMSY_RELAY_H
+
+#include <stdint.h>
+
+#include "worker.h"
+
+struct relay;
+
+/*
+ * fd is borrowed. The name shows in ps; entry (NULL: none) is borrowed for the
+ * relay's life. 0 or -errno, logged.
+ */
+int relay_create(struct relay **out, int fd, const char *name, const struct worker_entry *entry);
+
+/* To be written to instead of fd. A full pipe is EAGAIN; up to 4096 bytes go whole or not. */
+int relay_fd(const struct relay *r);
+
+/*
+ * Waits until all is written, for ever if fd stalls for ever. Returns how many
+ * bytes fd refused (a full disk, say). NULL is allowed.
+ */
+uint64_t relay_free(struct relay *r);
+
+#endif

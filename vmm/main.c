@@ -3,6 +3,7 @@
 
 #include "cli.h"
 #include "config.h"
+#include "stop.h"
 #include "vm.h"
 
 static int run(const struct vm_config *c)
@@ -22,6 +23,7 @@ int main(int argc, char **argv)
 	static struct vm_config config;		/* too large for the stack's taste */
 	int status = VM_EXIT_OK;
 
+	stop_listen();
 	mallopt(M_ARENA_MAX, 1);	/* less memory, and a vCPU thread needs no mprotect(2) */
 	vm_config_init(&config);
 	switch (cli_parse(&config, argc, argv)) {

@@ -197,6 +197,7 @@ static void on_trap(int sig, siginfo_t *info, void *ucontext)
 		[SANDBOX_MAIN] = "main", [SANDBOX_VCPU] = "vcpu",
 		[SANDBOX_VCPU_INLINE] = "vcpu_inline", [SANDBOX_BLK] = "blk",
 		[SANDBOX_BLK_URING] = "blk_uring", [SANDBOX_NET] = "net",
+		[SANDBOX_RELAY] = "relay",
 	};
 	ucontext_t *uc = ucontext;
 

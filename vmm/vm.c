@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "arch.h"
@@ -41,19 +40,40 @@ static void vm_on_vcpu_end(void *ctx, enum vcpu_end end)
 
 static int add_console(struct vm *vm)
 {
-	struct uart16550_cfg cfg = { .out_fd = vm->console_fd, .out_plain = vm->console_plain,
+	struct uart16550_cfg cfg = { .out_socket = vm->console.is_socket,
 				     .sent = vm_console_byte, .ctx = vm };
 	int ret;
 
 	if (vm->cfg->console == VM_CONSOLE_NONE)
 		return 0;
-	ret = msi_router_line(vm->router, LAYOUT_GSI_SERIAL, &cfg.irq_fd);
+	ret = output_start(&vm->console, "console", sandbox_entry(vm->sandbox, SANDBOX_RELAY));
+	cfg.out_fd = vm->console.fd;
+	if (!ret)
+		ret = msi_router_line(vm->router, LAYOUT_GSI_SERIAL, &cfg.irq_fd);
 	if (!ret)
 		ret = uart16550_create(&vm->uart, &cfg);
 	if (!ret)
 		ret = bus_add(&vm->pio, LAYOUT_PORT_COM1, UART16550_PORTS, &uart16550_bus_ops,
 			      vm->uart);
 	return ret;
+}
+
+static int start_log(struct vm *vm)
+{
+	int ret = output_start(&vm->log, "log", sandbox_entry(vm->sandbox, SANDBOX_RELAY));
+
+	if (!ret)
+		log_set_fd(vm->log.fd, vm->log.is_socket);
+	return ret;
+}
+
+/* The last lines go to its file at once. */
+static void finish_log(struct vm *vm)
+{
+	log_tell_lost();
+	if (vm->log.relay)
+		log_set_fd(vm->log.file, false);
+	output_finish(&vm->log);
 }
 
 static int map_memory(struct vm *vm)
@@ -142,9 +162,9 @@ static int vm_build(struct vm *vm)
 	bool pit;
 	int ret;
 
-	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (vm->end_fd < 0)
-		return log_errno("eventfd");
+	ret = start_log(vm);
+	if (ret)
+		return ret;
 	ret = kvm_open(&vm->kvm, vm->kvm.sys_fd);
 	if (ret)
 		return ret;
@@ -181,7 +201,9 @@ int vm_create(struct vm **out, const struct vm_config *c)
 	vm->cfg = c;
 	vm->kvm = (struct kvm){ .sys_fd = -1, .vm_fd = -1 };
 	vm->files.kernel_fd = vm->files.initrd_fd = -1;
-	vm->end_fd = vm->console_fd = vm->stats_fd = -1;
+	vm->end_fd = vm->stats_fd = vm->input.fd = -1;
+	vm->console.fd = vm->console.file = -1;
+	vm->log.fd = vm->log.file = STDERR_FILENO;
 	atomic_init(&vm->end_status, -1);
 	ret = vm_open(vm);
 	if (!ret)
@@ -202,6 +224,7 @@ void vm_free(struct vm *vm)
 		return;
 	machine_free(&vm->machine);
 	uart16550_free(vm->uart);
+	output_finish(&vm->console);
 	msi_router_free(vm->router);
 	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
 		vcpu_free(vm->vcpu[i]);
@@ -209,6 +232,7 @@ void vm_free(struct vm *vm)
 	kvm_close(&vm->kvm);
 	guest_mem_free(vm->mem);
 	vm_close(vm);
+	finish_log(vm);
 	sandbox_free(vm->sandbox);
 	if (vm->end_fd >= 0)
 		close(vm->end_fd);

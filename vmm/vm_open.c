@@ -19,9 +19,6 @@
 #include "vm_priv.h"
 #include "zalloc.h"
 
-/* A console or log file may grow by this much. */
-#define OUTPUT_GROWTH GIB(1)
-
 /* A disk queue takes three descriptors: the soft limit of 1024 is soon reached. */
 static void raise_descriptor_limit(void)
 {
@@ -81,51 +78,34 @@ static int open_file(const char *path, int *fd)
 	return *fd < 0 ? log_errno("%s: open", path) : 0;
 }
 
-/* How long a regular file may become; 0 for others. */
-static uint64_t room_for(const struct stat *st)
-{
-	return S_ISREG(st->st_mode) ? (uint64_t)st->st_size + OUTPUT_GROWTH : 0;
-}
-
-/*
- * A terminal or pipe gets a description of its own, lest O_NONBLOCK is seen
- * by other programs; without one the serial port asks before it writes, and
- * a log line may have to wait. plain: a write never blocks.
- */
-static int open_output(int from, uint64_t *room, bool *plain)
-{
-	char path[32];
-	struct stat st;
-	int fd = -1;
-
-	if (fstat(from, &st))
-		return from;
-	*room = room_for(&st);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", from);
-	if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
-		fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	*plain = S_ISREG(st.st_mode) || fd >= 0;
-	return fd < 0 ? from : fd;
-}
-
 /* It stays open: the last lines come when all else is closed. */
 static void open_log(struct vm *vm)
 {
-	bool plain;
+	output_open(&vm->log, STDERR_FILENO);
+	log_set_fd(vm->log.fd, vm->log.is_socket);
+}
 
-	log_set_fd(open_output(STDERR_FILENO, &vm->stderr_room, &plain));
+static int open_console_file(struct vm *vm)
+{
+	int fd = open(vm->cfg->console_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+	if (fd < 0)
+		return log_errno("--console: %s", vm->cfg->console_file);
+	output_open(&vm->console, fd);
+	if (vm->console.fd != fd)
+		close(fd);
+	return 0;
 }
 
 static int open_console(struct vm *vm)
 {
 	switch (vm->cfg->console) {
 	case VM_CONSOLE_STDIO:
-		vm->console_fd = open_output(STDOUT_FILENO, &vm->stdout_room, &vm->console_plain);
+		input_open(&vm->input);
+		output_open(&vm->console, STDOUT_FILENO);
 		return 0;
 	case VM_CONSOLE_FILE:
-		vm->console_fd = open(vm->cfg->console_file,
-				      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-		return vm->console_fd < 0 ? log_errno("--console: %s", vm->cfg->console_file) : 0;
+		return open_console_file(vm);
 	default:
 		return 0;
 	}
@@ -178,8 +158,10 @@ void vm_close_files(struct vm *vm)
 void vm_close(struct vm *vm)
 {
 	vm_close_files(vm);
-	if (vm->console_fd != STDOUT_FILENO)
-		close_file(&vm->console_fd);
+	if (vm->console.file != STDOUT_FILENO)
+		close_file(&vm->console.file);
+	if (vm->input.fd != STDIN_FILENO)
+		close_file(&vm->input.fd);
 	close_file(&vm->stats_fd);
 	close_file(&vm->kvm.sys_fd);
 }
@@ -191,8 +173,8 @@ static uint64_t max_file(const struct vm *vm)
 
 	if (vm->cfg->console == VM_CONSOLE_FILE || vm->stats_fd >= 0)
 		max = MAX(max, OUTPUT_GROWTH);		/* they were emptied as they were opened */
-	max = MAX(max, vm->stdout_room);
-	return MAX(max, vm->stderr_room);
+	max = MAX(max, vm->console.room);
+	return MAX(max, vm->log.room);
 }
 
 int vm_enter_sandbox(struct vm *vm)
@@ -204,7 +186,8 @@ int vm_enter_sandbox(struct vm *vm)
 	needs = (struct sandbox_needs){
 		.memory = vm->cfg->memory,
 		.max_file = max_file(vm),
-		.nr_threads = 1 + vm->cfg->nr_cpus + machine_nr_threads(vm->cfg),
+		.nr_threads = 1 + vm->cfg->nr_cpus + machine_nr_threads(vm->cfg) +
+			      vm->console.blocks + vm->log.blocks,
 	};
 	return sandbox_enter(&vm->sandbox, &vm->cfg->jail, &needs);
 }

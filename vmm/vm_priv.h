@@ -9,11 +9,16 @@
 #include "boot.h"
 #include "bus.h"
 #include "config.h"
-#include "console.h"
 #include "kvm.h"
 #include "machine.h"
 #include "panic_watch.h"
+#include "util.h"
 #include "vcpu.h"
+#include "vm_input.h"
+#include "vm_output.h"
+
+/* A console or log file may grow by this much. */
+#define OUTPUT_GROWTH GIB(1)
 
 struct vm {
 	const struct vm_config *cfg;	/* borrowed */
@@ -26,16 +31,14 @@ struct vm {
 	struct msi_router *router;
 	struct machine machine;
 	struct uart16550 *uart;		/* NULL without a console */
-	int console_fd;			/* where the guest's output goes; -1: nowhere */
-	bool console_plain;		/* writing there is known not to block */
-	uint64_t stdout_room, stderr_room;	/* bytes they may have, if they are regular files */
-	struct console_keys keys;	/* main thread */
+	struct vm_input input;
+	struct vm_output console, log;
 	struct panic_watch panic;	/* the serial port's lock; at the end nobody else's */
 	struct vcpu_env env;
 	struct vcpu *vcpu[VM_MAX_CPUS];
 	unsigned int nr_vcpus;
 	struct arch_cpu *cpu;
-	int end_fd;			/* eventfd: the guest has ended */
+	int end_fd;			/* eventfd: the guest has ended, or somebody wants it to */
 	atomic_int end_status;		/* VM_EXIT_*, or -1 while it runs */
 };
 

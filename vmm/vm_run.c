@@ -4,118 +4,97 @@
  * signals, and the end. vCPUs and queues have threads of their own.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "console.h"
 #include "log.h"
 #include "msi.h"
 #include "sandbox.h"
+#include "stop.h"
 #include "uart16550.h"
 #include "util.h"
 #include "vm.h"
 #include "vm_priv.h"
 
-enum { POLL_END, POLL_SIGNAL, POLL_MSI, POLL_UART, POLL_STDIN, NR_POLL };
-
-static void stop_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
-}
+enum { POLL_END, POLL_MSI, POLL_UART, POLL_INPUT, NR_POLL };
 
 /*
- * Signals that stop the VM in good order arrive here as data. Others that have
- * nothing to say to us stay pending: a closed console (SIGPIPE) loses output,
- * not the guest, a full disk image (SIGXFSZ) is an I/O error.
+ * The main thread hears who wants to stop it, what concerns the terminal, and
+ * what kills. Others that have nothing to say to us stay pending: a closed
+ * console (SIGPIPE) loses output, not the guest, a full disk image (SIGXFSZ)
+ * is an I/O error. The terminal's own stop signals would stop us in the
+ * background, where a guest runs as well as anywhere.
  */
-static int open_signals(void)
+static void block_signals(void)
 {
-	static const int heard[] = { SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGABRT, SIGSEGV, SIGBUS,
-				     SIGFPE, SIGILL, SIGTRAP, SIGSYS };
-	sigset_t blocked, stop;
-	int fd;
+	static const int heard[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGABRT,
+				     SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
+	sigset_t blocked;
 
 	sigfillset(&blocked);
 	for (unsigned int i = 0; i < ARRAY_SIZE(heard); i++)
 		sigdelset(&blocked, heard[i]);
 	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
-	stop_signals(&stop);
-	fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? log_errno("signalfd") : fd;
 }
 
-/* What is in flight may hang on the host: from now on the next signal ends us at once. */
-static void close_signals(int fd)
+static void wake(struct vm *vm)
 {
-	struct signalfd_siginfo info;
-	sigset_t stop;
+	uint64_t one = 1;
+	ssize_t n = write(vm->end_fd, &one, sizeof(one));
 
-	while (read(fd, &info, sizeof(info)) > 0)
-		;		/* sent together with the first */
-	close(fd);
-	stop_signals(&stop);
-	pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
+	(void)n;
 }
 
-static void on_signal(struct vm *vm, int fd)
+/* Perhaps in a signal handler. */
+static void on_wish(void *ctx)
 {
-	struct signalfd_siginfo info;
+	struct vm *vm = ctx;
 
-	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return;
-	log_info("stopping on signal %u", info.ssi_signo);
 	vm_end(vm, VM_EXIT_OK);
+	wake(vm);
 }
 
-/* false: there will be no more input. */
-static bool on_stdin(struct vm *vm)
+/* end_fd is made last: its number is the lowest that was free, and none is left below it. */
+static int listen_for_the_end(struct vm *vm)
 {
-	char buf[256];
-	size_t room = uart16550_rx_room(vm->uart), len;
-	ssize_t n;
-
-	n = read(STDIN_FILENO, buf, room < sizeof(buf) ? room : sizeof(buf));
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
-	if (n == 0)
-		return false;
-	len = (size_t)n;
-	if (isatty(STDIN_FILENO) && console_filter(&vm->keys, buf, &len))
-		vm_end(vm, VM_EXIT_OK);
-	uart16550_receive(vm->uart, buf, len);
-	return true;
+	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->end_fd < 0)
+		return log_errno("eventfd");
+	stop_call(on_wish, vm);
+	block_signals();
+	return 0;
 }
 
-static void main_loop(struct vm *vm, int signal_fd)
+static void main_loop(struct vm *vm)
 {
-	bool input = vm->uart && vm->cfg->console == VM_CONSOLE_STDIO;
 	struct pollfd fds[NR_POLL] = {
 		[POLL_END] = { vm->end_fd, POLLIN, 0 },
-		[POLL_SIGNAL] = { signal_fd, POLLIN, 0 },
 		[POLL_MSI] = { msi_fd(vm->router), POLLIN, 0 },
 		[POLL_UART] = { vm->uart ? uart16550_event_fd(vm->uart) : -1, POLLIN, 0 },
-		[POLL_STDIN] = { -1, POLLIN, 0 },
+		[POLL_INPUT] = { -1, POLLIN, 0 },
 	};
 
 	while (atomic_load(&vm->end_status) < 0) {
-		fds[POLL_STDIN].fd = input && uart16550_rx_room(vm->uart) ? STDIN_FILENO : -1;
-		if (poll(fds, NR_POLL, -1) < 0 && errno != EINTR) {
+		int timeout = input_wait(&vm->input, vm->uart, &fds[POLL_INPUT]);
+
+		if (poll(fds, NR_POLL, timeout) < 0) {
+			if (errno == EINTR)
+				continue;
 			log_errno("poll");
 			vm_end(vm, VM_EXIT_ERROR);
+			break;
 		}
-		if (fds[POLL_SIGNAL].revents)
-			on_signal(vm, signal_fd);
 		if (fds[POLL_MSI].revents)
 			msi_run(vm->router);
 		if (fds[POLL_UART].revents)
 			uart16550_service(vm->uart);
-		if (fds[POLL_STDIN].revents)
-			input = on_stdin(vm);
+		if (fds[POLL_INPUT].revents && input_take(&vm->input, vm->uart))
+			stop_wish();
 	}
 }
 
@@ -133,10 +112,9 @@ static void join_vcpus(struct vm *vm)
 
 /*
  * No vCPU enters the guest before the last thread has given up its rights.
- * signal_fd was made last and has the lowest number that was free: none is
- * left below it, and --stats may have its number after it is closed.
+ * --stats may have the number of end_fd after that is closed.
  */
-static int start_vcpus(struct vm *vm, int signal_fd)
+static int start_vcpus(struct vm *vm)
 {
 	const struct vm_config *c = vm->cfg;
 	int ret = 0;
@@ -147,33 +125,75 @@ static int start_vcpus(struct vm *vm, int signal_fd)
 		ret = vcpu_start(vm->vcpu[i], c->nr_vcpu_cpus ?
 				 c->vcpu_cpus[i % c->nr_vcpu_cpus] : -1);
 	if (!ret)
-		ret = sandbox_seal(vm->sandbox, MAX((unsigned int)signal_fd + 1, NR_POLL));
+		ret = sandbox_seal(vm->sandbox, MAX((unsigned int)vm->end_fd + 1, NR_POLL));
 	if (ret)
 		stop_vcpus(vm);
 	vcpu_gate_open(&vm->env);
 	return ret;
 }
 
+/*
+ * Files are waited for as disks are. Whoever reads a pipe, a socket or a
+ * terminal is waited for as long as nobody wants us to stop.
+ */
+static void wait_for_reader(struct vm *vm)
+{
+	struct pollfd fds[] = { { vm->console.fd, POLLOUT, 0 }, { vm->end_fd, POLLIN, 0 } };
+	uint64_t count;
+	ssize_t n = read(vm->end_fd, &count, sizeof(count));	/* the end has been seen */
+
+	(void)n;
+	while (!uart16550_flush(vm->uart)) {
+		if (stop_wished() && !vm->console.relay)
+			break;
+		if (stop_wished())
+			fds[1].fd = -1;
+		poll(fds, ARRAY_SIZE(fds), -1);
+	}
+}
+
+static void finish_console(struct vm *vm)
+{
+	struct uart16550_stats s;
+	uint64_t lost;
+
+	if (!vm->uart)
+		return;
+	wait_for_reader(vm);
+	uart16550_drop(vm->uart);
+	lost = output_finish(&vm->console);
+	uart16550_stats(vm->uart, &s);
+	lost += s.tx_dropped;
+	if (lost)
+		log_warn("console: %" PRIu64 " bytes of output were lost", lost);
+}
+
+static int finish_stats(struct vm *vm)
+{
+	close(vm->end_fd);
+	vm->end_fd = -1;
+	return vm->stats_fd >= 0 ? stats_write(vm) : 0;
+}
+
 int vm_run(struct vm *vm)
 {
-	int signal_fd = open_signals();
-	int status, ret;
+	int status, ret = listen_for_the_end(vm);
 
-	if (signal_fd < 0)
+	if (ret)
 		return VM_EXIT_ERROR;
-	if (vm->cfg->console == VM_CONSOLE_STDIO)
-		console_raw(STDIN_FILENO);
-	if (start_vcpus(vm, signal_fd))
+	console_start();
+	if (start_vcpus(vm))
 		vm_end(vm, VM_EXIT_ERROR);
-	main_loop(vm, signal_fd);
-	console_restore();
-	close_signals(signal_fd);
+	main_loop(vm);
+	console_close();
+	if (stop_wished() > 0)
+		log_info("stopping on signal %d", stop_wished());
 	stop_vcpus(vm);
 	join_vcpus(vm);
 	ret = machine_stop(&vm->machine);
-	if (vm->uart)
-		uart16550_flush(vm->uart);
-	if (vm->stats_fd >= 0 && stats_write(vm))
+	finish_console(vm);
+	stop_forget();
+	if (finish_stats(vm))
 		ret = -EIO;
 	status = vm_final_status(vm);
 	return ret && (status == VM_EXIT_OK || status == VM_EXIT_REBOOT) ? VM_EXIT_ERROR : status;

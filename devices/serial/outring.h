@@ -2,9 +2,8 @@
 /*
  * Bounded output that never blocks: a byte ring in front of a descriptor.
  *
- * The descriptor's own flags are left alone, since it may be shared with the
- * shell that started us. A pipe or terminal is therefore opened once more, a
- * socket asked per call not to wait; a regular file does not block. No lock.
+ * Whoever gives the descriptor sees to it that a write to it never waits; a
+ * socket is asked so per call. No lock.
  */
 #ifndef MIMSY_OUTRING_H
 #define MIMSY_OUTRING_H
@@ -15,9 +14,9 @@
 
 struct outring;
 
-/* fd is borrowed; -1: all output is thrown away. plain: it is known not to block. */
-int outring_create(struct outring **out, int fd, bool plain, uint32_t len);
-void outring_free(struct outring *o);	/* NULL is allowed */
+/* fd is borrowed and has O_NONBLOCK, or is a socket; -1: all output is thrown away. */
+int outring_create(struct outring **out, int fd, bool is_socket, uint32_t len);
+void outring_free(struct outring *o);	/* NULL is allowed. Writes what goes at once. */
 
 /* false: no room (or no host end any more), the byte is lost. */
 bool outring_put(struct outring *o, uint8_t byte);
@@ -25,6 +24,9 @@ uint32_t outring_pending(const struct outring *o);
 
 /* Writes what goes without blocking. false: something is left, try later. */
 bool outring_flush(struct outring *o);
+
+/* What is left goes nowhere. */
+void outring_drop(struct outring *o);
 
 /* Flushing takes no other system call than write(2). */
 bool outring_is_plain(const struct outring *o);

@@ -223,7 +223,7 @@ static void send_out(struct uart16550 *u, uint8_t byte)
 	outring_put(u->out, byte);
 	/*
 	 * Once the host is behind, only the timer tries again; and a vCPU,
-	 * jailed as it is, leaves sockets and the like to the main thread.
+	 * jailed as it is, leaves sockets to the main thread.
 	 */
 	if (!behind && outring_is_plain(u->out) &&
 	    (byte == '\n' || outring_pending(u->out) >= FLUSH_BYTES))
@@ -367,10 +367,20 @@ size_t uart16550_receive(struct uart16550 *u, const void *buf, size_t len)
 	return n;
 }
 
-void uart16550_flush(struct uart16550 *u)
+bool uart16550_flush(struct uart16550 *u)
+{
+	bool all;
+
+	pthread_mutex_lock(&u->lock);
+	all = outring_flush(u->out);
+	pthread_mutex_unlock(&u->lock);
+	return all;
+}
+
+void uart16550_drop(struct uart16550 *u)
 {
 	pthread_mutex_lock(&u->lock);
-	outring_flush(u->out);
+	outring_drop(u->out);
 	pthread_mutex_unlock(&u->lock);
 }
 
@@ -419,7 +429,7 @@ int uart16550_create(struct uart16550 **out, const struct uart16550_cfg *cfg)
 		ret = log_errno("timer of the serial port");
 		goto fail;
 	}
-	ret = outring_create(&u->out, cfg->out_fd, cfg->out_plain, UART16550_TX_RING);
+	ret = outring_create(&u->out, cfg->out_fd, cfg->out_socket, UART16550_TX_RING);
 	if (ret)
 		goto fail;
 	*out = u;

@@ -25,8 +25,8 @@ struct uart16550;
 
 struct uart16550_cfg {
 	int irq_fd;	/* eventfd of the (edge) interrupt; borrowed */
-	int out_fd;	/* -1: what the guest sends is thrown away; borrowed */
-	bool out_plain;	/* writing to it is known not to block */
+	int out_fd;	/* O_NONBLOCK, or a socket; -1: output is thrown away; borrowed */
+	bool out_socket;
 	void (*sent)(void *ctx, uint8_t byte);	/* sees what the guest sends; NULL: nobody */
 	void *ctx;
 };
@@ -50,8 +50,9 @@ void uart16550_service(struct uart16550 *u);
 size_t uart16550_receive(struct uart16550 *u, const void *buf, size_t len);
 size_t uart16550_rx_room(struct uart16550 *u);
 
-/* Writes pending output as far as it goes without blocking. */
-void uart16550_flush(struct uart16550 *u);
+/* Writes pending output as far as it goes without blocking. false: something is left. */
+bool uart16550_flush(struct uart16550 *u);
+void uart16550_drop(struct uart16550 *u);	/* what is left is lost, and counted so */
 
 struct uart16550_stats {
 	uint64_t tx_bytes;	/* accepted from the guest */

@@ -33,8 +33,9 @@
 #define MAX_REPORTS	8	/* differences shown for each check */
 
 static const unsigned int max_syscalls[NR_SANDBOX_ROLES] = {
-	[SANDBOX_MAIN] = 35, [SANDBOX_VCPU] = 15, [SANDBOX_VCPU_INLINE] = 16,
+	[SANDBOX_MAIN] = 35, [SANDBOX_VCPU] = 16, [SANDBOX_VCPU_INLINE] = 17,
 	[SANDBOX_BLK] = 18, [SANDBOX_BLK_URING] = 18, [SANDBOX_NET] = 18,
+	[SANDBOX_RELAY] = 10,
 };
 
 struct call {

@@ -28,13 +28,14 @@ PLACES = {
     "linux/if_tun.h": ["devices/net/tap*.c", "vmm/filters/*.c"],
 }
 
-# The level of the log and where it goes, and what signal handlers need: the terminal to give
-# back, and in whose system call filter the thread runs.
+# The level of the log, where it goes and what of it was lost, and what signal handlers need: who
+# is to be told of the end, the terminal to give back, and in whose system call filter the thread runs.
 STATE = {("vmm/base/log.c", "log_threshold"), ("vmm/base/log.c", "log_fd"),
-         ("vmm/console.c", "terminal"),
+         ("vmm/base/log.c", "log_socket"), ("vmm/base/log.c", "log_lost"),
+         ("vmm/console.c", "terminal"), ("vmm/stop.c", "stop"),
          ("vmm/sandbox.c", "thread_role")}
-# In the process that becomes the jail, nobody is left to return to.
-ENDERS = ["vmm/main.c", "vmm/sandbox*.c", "vmm/filters/gen.c"]
+# In the process that becomes the jail, nobody is left to return to; nor for whoever ends what hangs.
+ENDERS = ["vmm/main.c", "vmm/stop.c", "vmm/sandbox*.c", "vmm/filters/gen.c"]
 
 
 def includes(tree, name):

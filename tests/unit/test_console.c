@@ -132,6 +132,13 @@ static bool is_raw(int fd)
 	return !(t.c_lflag & (ICANON | ECHO | ISIG));
 }
 
+static void start(int fd)
+{
+	ck_assert_int_ge(console_open(fd), 0);
+	ck_assert(console_is_terminal());
+	console_start();
+}
+
 START_TEST(a_terminal_becomes_raw_and_is_given_back)
 {
 	struct termios before, after;
@@ -139,9 +146,10 @@ START_TEST(a_terminal_becomes_raw_and_is_given_back)
 
 	tcgetattr(fd, &before);
 	ck_assert(!is_raw(fd));
-	ck_assert_int_eq(console_raw(fd), 0);
+	start(fd);
 	ck_assert(is_raw(fd));
-	console_restore();
+	ck_assert(console_take());
+	console_close();
 	tcgetattr(fd, &after);
 	ck_assert_uint_eq(after.c_iflag, before.c_iflag);
 	ck_assert_uint_eq(after.c_oflag, before.c_oflag);
@@ -155,14 +163,14 @@ START_TEST(our_own_lines_still_begin_at_the_left)
 	struct termios t;
 	int master, fd = terminal_open(&master);
 
-	console_raw(fd);
+	start(fd);
 	tcgetattr(fd, &t);
 	ck_assert_uint_eq(t.c_oflag & OPOST, OPOST);
-	console_restore();
+	console_close();
 }
 END_TEST
 
-static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGQUIT, SIGSYS };
+static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGSYS };
 
 START_TEST(a_fatal_signal_gives_the_terminal_back_and_still_kills)
 {
@@ -171,7 +179,7 @@ START_TEST(a_fatal_signal_gives_the_terminal_back_and_still_kills)
 
 	if (!pid) {
 		setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
-		console_raw(fd);
+		start(fd);
 		raise(fatal[_i]);
 		_exit(0);
 	}
@@ -187,10 +195,65 @@ START_TEST(what_is_no_terminal_is_left_alone)
 	int fds[2];
 
 	ck_assert_int_eq(pipe(fds), 0);
-	ck_assert_int_eq(console_raw(fds[0]), 0);
-	console_restore();
-	ck_assert_int_eq(console_raw(-1), 0);
-	console_restore();
+	ck_assert_int_eq(console_open(fds[0]), fds[0]);
+	ck_assert(!console_is_terminal());
+	console_start();
+	ck_assert(!console_take());
+	console_close();
+	ck_assert_int_eq(console_open(-1), -1);
+}
+END_TEST
+
+/* Another monitor, until something is written to the pipe. */
+static pid_t start_another(int fd, int go[2])
+{
+	pid_t pid;
+	char c;
+
+	ck_assert_int_eq(pipe(go), 0);
+	pid = fork();
+	if (!pid) {
+		start(fd);
+		ck_assert_int_eq(read(go[0], &c, 1), 1);
+		console_close();
+		_exit(0);
+	}
+	while (!is_raw(fd))
+		usleep(1000);
+	return pid;
+}
+
+/* Else each takes the other's raw mode for what it has to give back. */
+START_TEST(a_terminal_that_one_monitor_has_is_not_taken_by_another)
+{
+	int master, fd = terminal_open(&master), go[2], status;
+	pid_t pid = start_another(fd, go);
+
+	start(fd);
+	ck_assert(!console_take());
+	ck_assert_int_eq(write(go[1], "x", 1), 1);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(!is_raw(fd));
+	ck_assert(console_take());
+	ck_assert(is_raw(fd));
+	console_close();
+	ck_assert(!is_raw(fd));
+}
+END_TEST
+
+/* As when it goes on after SIGSTOP, which nobody can catch. */
+START_TEST(a_terminal_that_somebody_reset_is_raw_again_after_sigcont)
+{
+	struct termios before;
+	int master, fd = terminal_open(&master);
+
+	tcgetattr(fd, &before);
+	start(fd);
+	tcsetattr(fd, TCSANOW, &before);
+	raise(SIGCONT);
+	ck_assert(is_raw(fd));
+	console_close();
+	ck_assert(!is_raw(fd));
 }
 END_TEST
 
@@ -208,6 +271,8 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, a_fatal_signal_gives_the_terminal_back_and_still_kills, 0,
 			    ARRAY_SIZE(fatal));
 	tcase_add_test(tc, what_is_no_terminal_is_left_alone);
+	tcase_add_test(tc, a_terminal_that_one_monitor_has_is_not_taken_by_another);
+	tcase_add_test(tc, a_terminal_that_somebody_reset_is_raw_again_after_sigcont);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -315,6 +316,34 @@ START_TEST(a_full_or_closed_stderr_is_survived)
 }
 END_TEST
 
+/* _i: 0 a pipe, 1 a socket. Whoever waited here would wait for ever. */
+/* row H11 */
+START_TEST(a_log_that_nobody_reads_loses_lines_and_says_so_later)
+{
+	char text[1 << 20];
+	unsigned int lost = 0;
+	int fd[2];
+	ssize_t n;
+
+	ck_assert_int_eq(_i ? socketpair(AF_UNIX, SOCK_STREAM, 0, fd) : pipe(fd), 0);
+	if (!_i)
+		ck_assert_int_eq(fcntl(fd[1], F_SETFL, O_NONBLOCK), 0);
+	log_set_fd(fd[1], _i);
+	for (int i = 0; i < 20000; i++)
+		log_error("a line that is long enough for some thousands of them to fill it");
+	n = read(fd[0], text, sizeof(text));
+	ck_assert_int_gt(n, 0);
+	log_error("the next");
+	n = read(fd[0], text, sizeof(text) - 1);
+	ck_assert_int_gt(n, 0);
+	text[n] = 0;
+	ck_assert_ptr_nonnull(strstr(text, "log were lost here\nmimsy: error: the next\n"));
+	ck_assert_int_eq(sscanf(strstr(text, "warn: "), "warn: %u lines", &lost), 1);
+	ck_assert_uint_gt(lost, 100);
+	log_set_fd(STDERR_FILENO, false);
+}
+END_TEST
+
 static void add_limits(TCase *tc)
 {
 	tcase_add_test(tc, a_guest_error_is_counted_and_named);
@@ -344,6 +373,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, log_fail_returns_what_it_was_given);
 	tcase_add_test(tc, errors_are_logged_even_at_the_lowest_level);
 	tcase_add_loop_test(tc, a_full_or_closed_stderr_is_survived, 0, 2);
+	tcase_add_loop_test(tc, a_log_that_nobody_reads_loses_lines_and_says_so_later, 0, 2);
 	add_limits(tc);
 	suite_add_tcase(s, tc);
 	return s;

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -14,6 +15,8 @@
 
 static enum log_level log_threshold = LOG_LEVEL_INFO;	/* set once, before threads */
 static int log_fd = STDERR_FILENO;			/* the same */
+static bool log_socket;					/* the same */
+static atomic_uint log_lost;				/* lines that did not go out */
 
 static const char *const level_name[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -27,9 +30,10 @@ void log_set_level(enum log_level level)
 	log_threshold = level;
 }
 
-void log_set_fd(int fd)
+void log_set_fd(int fd, bool is_socket)
 {
 	log_fd = fd;
+	log_socket = is_socket;
 }
 
 int log_level_parse(const char *name, enum log_level *level)
@@ -51,13 +55,37 @@ static void log_scrub(char *s)
 			*s = '?';
 }
 
+static bool put(const char *text, size_t len)
+{
+	ssize_t n = log_socket ? send(log_fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+			       : write(log_fd, text, len);
+
+	return n == (ssize_t)len;	/* nowhere left to complain to */
+}
+
+void log_text(const char *text)
+{
+	put(text, strlen(text));
+}
+
+void log_tell_lost(void)
+{
+	unsigned int lost = atomic_exchange(&log_lost, 0);
+	char line[80];
+
+	if (!lost)
+		return;
+	snprintf(line, sizeof(line), "mimsy: warn: %u lines of the log were lost here\n", lost);
+	if (!put(line, strlen(line)))
+		atomic_fetch_add(&log_lost, lost);
+}
+
 __attribute__((format(printf, 3, 0)))
 static void log_line(enum log_level level, const char *prefix, const char *fmt, va_list ap,
 		     const char *suffix)
 {
 	char line[LOG_LINE];
 	size_t len;
-	ssize_t ignored;
 
 	len = (size_t)snprintf(line, sizeof(line), "mimsy: %s: %s", level_name[level], prefix);
 	vsnprintf(line + len, sizeof(line) - len, fmt, ap);
@@ -67,8 +95,9 @@ static void log_line(enum log_level level, const char *prefix, const char *fmt, 
 	log_scrub(line);
 	len = MIN(strlen(line), sizeof(line) - 2);
 	line[len++] = '\n';
-	ignored = write(log_fd, line, len);	/* nowhere left to complain to */
-	(void)ignored;
+	log_tell_lost();
+	if (!put(line, len))
+		atomic_fetch_add(&log_lost, 1);
 }
 
 #define LOG_BODY(level)								\

@@ -6,7 +6,8 @@
  * programmer errors are assert()s.
  *
  * Thread-safe. A line is written with one write(2); control characters from
- * the guest never reach it.
+ * the guest never reach it. No thread waits for whoever reads the log: what is
+ * not taken at once is lost, and counted.
  */
 #ifndef MIMSY_LOG_H
 #define MIMSY_LOG_H
@@ -20,8 +21,17 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 /* Before any thread is started. */
 void log_set_level(enum log_level level);
 
-/* Where lines go from now on, instead of standard error. A full pipe must not hold its writer. */
-void log_set_fd(int fd);
+/*
+ * Where lines go from now on, instead of standard error. It must not hold its
+ * writer: O_NONBLOCK is set, or it is a socket, which is then asked not to.
+ */
+void log_set_fd(int fd, bool is_socket);
+
+/* To the person at the terminal, where the log goes: the text alone. */
+void log_text(const char *text);
+
+/* Says how many lines were lost, if it goes out. Each line does so before itself. */
+void log_tell_lost(void);
 
 /* "error", "warn", "info", "debug"; -EINVAL for anything else. */
 int log_level_parse(const char *name, enum log_level *level);

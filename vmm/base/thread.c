@@ -7,13 +7,23 @@
 
 #define STACK_LEN (128 * 1024)
 
+/* A fault whose signal is blocked kills without the handler that gives the terminal back. */
+static void deaf_but_for_faults(sigset_t *mask)
+{
+	sigfillset(mask);
+	sigdelset(mask, SIGSEGV);
+	sigdelset(mask, SIGBUS);
+	sigdelset(mask, SIGILL);
+	sigdelset(mask, SIGFPE);
+}
+
 int thread_create(pthread_t *out, void *(*fn)(void *arg), void *arg, int signal)
 {
 	pthread_attr_t attr;
 	sigset_t mask;
 	int err;
 
-	sigfillset(&mask);
+	deaf_but_for_faults(&mask);
 	if (signal)
 		sigdelset(&mask, signal);
 	pthread_attr_init(&attr);

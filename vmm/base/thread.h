@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How all threads of the monitor are made: with a small stack, and deaf to signals. */
+/* How all threads of the monitor are made: with a small stack, and deaf to signals but faults. */
 #ifndef MIMSY_THREAD_H
 #define MIMSY_THREAD_H
 

@@ -13,6 +13,7 @@
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define ALL32 0xffffffffu
 
@@ -38,9 +39,18 @@
 	{ .nr = SCMP_SYS(tgkill), .name = "tgkill", .nr_conds = 1, \
 	  .cond = { { 0, ALL32, SANDBOX_PID_PLACEHOLDER } }, .why = reason }
 
-/* What every thread needs to wait, to wake others and to log a line. */
+/* To a log that is a socket: standard error, which is one already connected. */
+#define SEND_LOG \
+	{ .nr = SCMP_SYS(sendto), .name = "sendto", .nr_conds = 2, \
+	  .cond = { { 0, ALL32, STDERR_FILENO }, { 4, ~0ull, 0 } }, \
+	  .why = "log lines to a socket" }
+
+/* What every thread needs to wait, to wake others, to log a line, and to die on a terminal. */
 #define EVERY_THREAD \
 	ALLOW(write, "eventfds, log lines"), \
+	SEND_LOG, \
+	IOCTL(TCSETS, "gives the terminal back, at the end or in a crash"), \
+	IOCTL(TCGETS, "the same: some C libraries look at what came of it"), \
 	ALLOW(futex, "locks and parking"), \
 	ALLOW(clock_gettime, "hosts whose clock is not in the vDSO"), \
 	ALLOW(rt_sigprocmask, "end of a thread, signals of new ones")
@@ -127,6 +137,12 @@ static const struct rule net_rules[] = {
 	IOCTL(VHOST_SET_VRING_CALL, "vhost-net: a vector has been unmasked"),
 };
 
+static const struct rule relay_rules[] = {
+	ALLOW(read, "waits for output"),
+	EVERY_THREAD,
+	THREAD_END,
+};
+
 static const struct rule main_rules[] = {
 	EVERY_THREAD,
 	ALLOW(read, "signals, timers, the person's keys"),
@@ -136,12 +152,14 @@ static const struct rule main_rules[] = {
 	IOCTL(KVM_IRQFD, "interrupt messages"),
 	IOCTL(KVM_GET_STATS_FD, "--stats"),
 	ALLOW(pread64, "--stats"),
-	IOCTL(TCGETS, "is there a person at the terminal"),
-	IOCTL(TCSETS, "gives the terminal back"),
+	IOCTL(TIOCGPGRP, "are we in the terminal's foreground"),
+	ALLOW(getpgrp, "the same"),
+	ALLOW(flock, "does another monitor use the terminal"),
 	ALLOW(sendto, "a console that is a socket"),
 	TGKILL("stops the vCPUs"),
 	ALLOW(getpid, "the same"),
-	ALLOW(rt_sigreturn, "--seccomp trap"),
+	ALLOW(gettid, "a failed assertion"),
+	ALLOW(rt_sigreturn, "signals"),
 	DEVICE_CONTROL,
 	ALLOW(mremap, "--stats: a growing buffer"),
 	ALLOW(close, "the end"),
@@ -158,6 +176,7 @@ const struct rule_set rule_sets[NR_SANDBOX_ROLES] = {
 	[SANDBOX_BLK] = SET("blk", blk_rules),
 	[SANDBOX_BLK_URING] = SET("blk_uring", blk_uring_rules),
 	[SANDBOX_NET] = SET("net", net_rules),
+	[SANDBOX_RELAY] = SET("relay", relay_rules),
 };
 
 unsigned int rule_set_nr_syscalls(const struct rule_set *s)

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "console.h"
+#include "util.h"
+
+#define ONE_WISH_NS 1000000000u		/* what comes within this is the same wish */
+#define KEYS (-1)
+
+/* Handlers take no context, so this is file scope. Main thread, and handlers on it. */
+static struct {
+	void (*fn)(void *ctx);
+	void *ctx;
+	atomic_int first;		/* 0: none, KEYS, or a signal */
+	atomic_uint_fast64_t since;
+} stop;
+
+static void first_wish(int who)
+{
+	atomic_store(&stop.since, clock_now_ns());
+	atomic_store(&stop.first, who);
+	stop.fn(stop.ctx);
+}
+
+static void on_signal(int sig)
+{
+	bool first = !atomic_load(&stop.first);
+	int err = errno;
+
+	if (!stop.fn || sig == SIGQUIT ||
+	    (!first && clock_now_ns() - atomic_load(&stop.since) >= ONE_WISH_NS)) {
+		console_restore();
+		_exit(128 + sig);
+	}
+	if (first)
+		first_wish(sig);
+	errno = err;
+}
+
+void stop_listen(void)
+{
+	static const int heard[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	struct sigaction old;
+
+	sigfillset(&sa.sa_mask);
+	for (unsigned int i = 0; i < ARRAY_SIZE(heard); i++)
+		if (!sigaction(heard[i], &sa, &old) && old.sa_handler == SIG_IGN)
+			sigaction(heard[i], &old, NULL);
+}
+
+void stop_call(void (*fn)(void *ctx), void *ctx)
+{
+	stop.ctx = ctx;
+	atomic_signal_fence(memory_order_seq_cst);
+	stop.fn = fn;
+}
+
+static void call_nobody(void *ctx)
+{
+	(void)ctx;
+}
+
+void stop_forget(void)
+{
+	stop_call(call_nobody, NULL);
+}
+
+void stop_wish(void)
+{
+	if (!atomic_load(&stop.first))
+		first_wish(KEYS);
+}
+
+int stop_wished(void)
+{
+	return atomic_load(&stop.first);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What goes to the guest's serial port: a person's keys, or bytes from a pipe
+ * or file. A pipe is read only as far as there is room. At a terminal there may be
+ * Ctrl-A x behind what the guest does not read: once it has read nothing for
+ * a second, keys are read all the same, and those for the guest are lost.
+ */
+#ifndef MIMSY_VM_INPUT_H
+#define MIMSY_VM_INPUT_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "console.h"
+
+struct uart16550;
+
+/* Main thread. */
+struct vm_input {
+	int fd;				/* -1: none, or its end was reached */
+	struct console_keys keys;
+	uint64_t full_since;		/* when the last room was taken; 0: there is room */
+};
+
+/* From standard input. Before the jail. */
+void input_open(struct vm_input *in);
+
+/* What to wait for, and how many milliseconds at most (-1: no limit). */
+int input_wait(struct vm_input *in, struct uart16550 *u, struct pollfd *p);
+
+/* There is something. true: the person wants to quit. */
+bool input_take(struct vm_input *in, struct uart16550 *u);
+
+#endif

@@ -43,28 +43,33 @@ def virtio_mmio_change(tree):
     return added, removed
 
 
-def rule_calls(text, name):
-    """Names of the system calls behind a macro or table of vmm/filters/rules.c."""
-    body = re.search(rf"#define {name} \\\n((?:.*\\\n)*.*)|{name}_rules\[\] = \{{(.*?)\}};", text, re.S) \
-        if name.islower() else re.search(rf"#define {name} \\\n((?:.*\\\n)*.*)", text)
+def rule_calls(text, body):
+    """Names of the system calls in a piece of vmm/filters/rules.c, its macros followed."""
     calls = set()
-    for macro, args in re.findall(r"\b([A-Z_]+)\b(\([^\n]*\))?", next(filter(None, body.groups()))):
-        if macro == "ALLOW":
-            calls.add(re.match(r"\((\w+)", args)[1])
-        elif macro in ("IOCTL", "MMAP", "MADVISE", "TGKILL"):
-            calls.add(macro.lower())
-        elif not args and re.search(rf"#define {macro} \\\n", text):
-            calls |= rule_calls(text, macro)
+    for macro, args in re.findall(r"\b([A-Z_]+)\b(\([^\n]*\))?", body):
+        meant = re.search(rf"#define {macro}\b[^\n]*\n((?:.*\\\n)*.*)", text)
+        if not meant:
+            continue
+        direct = re.search(r"SCMP_SYS\((\w+)\)", meant[1])
+        if direct:
+            calls.add(re.match(r"\((\w+)", args)[1] if direct[1] == "call" else direct[1])
+        elif "SCMP_SYS" not in meant[1]:
+            calls |= rule_calls(text, meant[1])
     return calls
 
 
+def role_calls(text, role):
+    table = re.search(rf"const struct rule {role}_rules\[\] = \{{(.*?)\n\}};", text, re.S)
+    return rule_calls(text, table[1])
+
+
 def calls_of(role):
-    return lambda tree: (len(rule_calls(tree.text("vmm/filters/rules.c"), role)),)
+    return lambda tree: (len(role_calls(tree.text("vmm/filters/rules.c"), role)),)
 
 
 def least_and_most_calls(tree):
     text = tree.text("vmm/filters/rules.c")
-    counts = [len(rule_calls(text, role))
+    counts = [len(role_calls(text, role))
               for role in re.findall(r"static const struct rule (\w+)_rules\[\]", text)]
     return min(counts), max(counts)
 

@@ -85,6 +85,7 @@ int kvm_open(struct kvm *kvm, int fd)
 	int ret;
 
 	*kvm = (struct kvm){ .sys_fd = fd, .vm_fd = -1 };
+	guest_errors_init(&kvm->errors, "kvm");
 	ret = kvm_check(kvm);
 	if (ret)
 		return ret;
@@ -136,7 +137,7 @@ static int kvm_irqfd(struct kvm *kvm, int fd, uint32_t gsi, uint32_t flags)
 	struct kvm_irqfd irqfd = { .fd = (uint32_t)fd, .gsi = gsi, .flags = flags };
 	int ret = kvm_ioctl(kvm->vm_fd, KVM_IRQFD, &irqfd);
 
-	return ret ? log_fail(ret, "KVM_IRQFD for GSI %u: %s", gsi, strerror(-ret)) : 0;
+	return ret ? guest_fail(&kvm->errors, ret, "KVM_IRQFD for GSI %u", gsi) : 0;
 }
 
 int kvm_irqfd_bind(struct kvm *kvm, int fd, uint32_t gsi)
@@ -153,8 +154,8 @@ static int kvm_ioeventfd(struct kvm *kvm, struct kvm_ioeventfd *e)
 {
 	int ret = kvm_ioctl(kvm->vm_fd, KVM_IOEVENTFD, e);
 
-	return ret ? log_fail(ret, "KVM_IOEVENTFD at %#llx: %s", (unsigned long long)e->addr,
-			      strerror(-ret)) : 0;
+	return ret ? guest_fail(&kvm->errors, ret, "KVM_IOEVENTFD at %#llx",
+				(unsigned long long)e->addr) : 0;
 }
 
 int kvm_doorbell_bind(struct kvm *kvm, uint64_t addr, int fd)

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "log.h"
+
 struct kvm_irq_routing;
 struct kvm_cpuid2;
 
@@ -18,6 +20,7 @@ struct kvm {
 	int vm_fd;
 	size_t run_len;		/* bytes of a vCPU's struct kvm_run mapping */
 	bool tsc_deadline;	/* the LAPIC timer has the TSC deadline mode */
+	struct guest_errors errors;	/* what KVM refuses while the guest runs */
 };
 
 /* Opens /dev/kvm. The descriptor or -errno; one log line names the remedy. */

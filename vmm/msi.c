@@ -332,8 +332,8 @@ static int round_route(struct msi_sink *s)
 	if (changed)
 		ret = kvm_set_routing(r->kvm, r->table);
 	if (ret) {
-		log_fail(ret, "KVM_SET_GSI_ROUTING of %u entries: %s", r->table->nr,
-			 strerror(-ret));
+		guest_fail(&r->kvm->errors, ret, "KVM_SET_GSI_ROUTING of %u entries",
+			   r->table->nr);
 		routes_restore(s);
 	}
 	pthread_mutex_lock(&r->lock);

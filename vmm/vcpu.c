@@ -162,7 +162,8 @@ static bool vcpu_handle_exit(struct vcpu *v)
 		v->stats.other++;
 		return true;
 	}
-	vcpu_log_crash(v);
+	if (!atomic_load(&v->env->over))	/* all CPUs may crash at once */
+		vcpu_log_crash(v);
 	v->env->ended(v->env->ctx, VCPU_END_CRASH);
 	return false;
 }

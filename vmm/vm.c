@@ -20,17 +20,18 @@
 #include "vm_priv.h"
 #include "zalloc.h"
 
-void vm_end(struct vm *vm, int status)
+bool vm_end(struct vm *vm, int status)
 {
 	uint64_t one = 1;
 	int running = -1;
 	ssize_t n;
 
 	if (!atomic_compare_exchange_strong(&vm->end_status, &running, status))
-		return;
+		return false;
 	atomic_store(&vm->env.over, true);
 	n = write(vm->end_fd, &one, sizeof(one));
 	(void)n;
+	return true;
 }
 
 static void vm_on_vcpu_end(void *ctx, enum vcpu_end end)

@@ -22,10 +22,11 @@ static void port_read_zero(void *ctx, uint64_t off, void *buf, uint32_t len)
 	(void)ctx, (void)off, (void)buf, (void)len;	/* the bus has cleared buf */
 }
 
+/* All CPUs may ask at once; it is said once. */
 static void reset(struct vm *vm)
 {
-	vm_end(vm, VM_EXIT_REBOOT);
-	log_info("guest asked for a reset");
+	if (vm_end(vm, VM_EXIT_REBOOT))
+		log_info("guest asked for a reset");
 }
 
 static void power_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
@@ -34,8 +35,8 @@ static void power_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
 
 	(void)len;
 	if (off == 0 && (val & (SLP_EN | SLP_TYP)) == (SLP_EN | SLP_TYP_S5)) {
-		vm_end(ctx, VM_EXIT_OK);
-		log_info("guest powered off");
+		if (vm_end(ctx, VM_EXIT_OK))
+			log_info("guest powered off");
 	} else if (off == LAYOUT_PORT_RESET - LAYOUT_PORT_SLEEP && val == 1) {
 		reset(ctx);
 	}

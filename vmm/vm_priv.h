@@ -43,7 +43,7 @@ struct vm {
 };
 
 /* Ends the VM with this status unless it has ended already. Any thread. */
-void vm_end(struct vm *vm, int status);
+bool vm_end(struct vm *vm, int status);
 
 /* vm_power.c */
 int vm_add_ports(struct vm *vm);

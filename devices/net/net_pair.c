@@ -93,7 +93,7 @@ static int watch(struct net_pair *p, int op, int fd, uint32_t events, enum event
 	struct epoll_event e = { .events = events, .data.u32 = event };
 
 	if (epoll_ctl(p->epoll_fd, op, fd, &e))
-		return log_errno("%s: epoll_ctl", p->cfg.errors->name);
+		return guest_fail(p->cfg.errors, -errno, "epoll_ctl");
 	return 0;
 }
 
@@ -483,11 +483,11 @@ static int start_vhost(struct net_pair *p, const struct net_pair_start *s)
 {
 	int ret = net_vhost_start(p->vhost, s->rx, s->tx, s->features);
 
-	if (ret)
-		return log_fail(ret, "%s: start vhost-net: %s", p->cfg.errors->name,
-				strerror(-ret));
-	net_pair_irq_changed(p);
-	return net_vhost_run(p->vhost, s->active);
+	if (!ret) {
+		net_pair_irq_changed(p);
+		ret = net_vhost_run(p->vhost, s->active);
+	}
+	return ret ? guest_fail(p->cfg.errors, ret, "start vhost-net") : 0;
 }
 
 static int take_queues(struct net_pair *p, const struct net_pair_start *s)
@@ -547,12 +547,13 @@ void net_pair_stop(struct net_pair *p)
 
 void net_pair_set_active(struct net_pair *p, bool active)
 {
-	int fd = wake_fd(p);
+	int fd = wake_fd(p), ret;
 
 	atomic_store(&p->active, active);
-	if (p->in_kernel)
-		net_vhost_run(p->vhost, active);
-	else if (fd >= 0)
+	ret = p->in_kernel ? net_vhost_run(p->vhost, active) : 0;
+	if (ret)
+		guest_fail(p->cfg.errors, ret, "vhost-net: set the tap");
+	if (!p->in_kernel && fd >= 0)
 		eventfd_write(fd, 1);
 }
 

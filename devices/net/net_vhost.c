@@ -205,12 +205,9 @@ static int attach(struct net_vhost *v)
 
 int net_vhost_run(struct net_vhost *v, bool run)
 {
-	int ret;
-
 	if (run == v->running)
 		return 0;
-	ret = run ? attach(v) : detach(v);
-	return ret ? log_fail(ret, "vhost-net: set the tap: %s", strerror(-ret)) : 0;
+	return run ? attach(v) : detach(v);
 }
 
 void net_vhost_stop(struct net_vhost *v)

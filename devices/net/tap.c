@@ -39,6 +39,7 @@
 struct tap {
 	struct net_backend be;
 	bool detached[NET_BACKEND_MAX_PAIRS];	/* control calls */
+	unsigned int offloads;			/* likewise: in force */
 	bool gone;				/* likewise: somebody deleted it */
 	struct tap_rss *rss;			/* set once; NULL: none */
 	bool steered;				/* control calls: by rss */
@@ -47,6 +48,23 @@ struct tap {
 static struct tap *to_tap(struct net_backend *b)
 {
 	return container_of(b, struct tap, be);
+}
+
+/*
+ * The kernel takes ECN only with TSO, and both kinds of USO or none, nothing
+ * without checksums. A guest may ask for any of them: fewer do it no harm.
+ */
+static unsigned int possible_offloads(unsigned int offloads)
+{
+	const unsigned int uso = NET_OFFLOAD_USO4 | NET_OFFLOAD_USO6;
+
+	if (!(offloads & NET_OFFLOAD_CSUM))
+		return 0;
+	if (!(offloads & (NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6)))
+		offloads &= ~(unsigned int)NET_OFFLOAD_ECN;
+	if ((offloads & uso) != uso)
+		offloads &= ~uso;
+	return offloads;
 }
 
 static unsigned int to_tun_offloads(unsigned int offloads)
@@ -66,14 +84,29 @@ static unsigned int to_tun_offloads(unsigned int offloads)
 	return tun;
 }
 
-/* An interface that was deleted is a link that is down for good, and no error of its device. */
+/*
+ * A request failed. An interface that was deleted is a link that is down for
+ * good, and no error of its device; to ask for what is in force tells.
+ */
+static int check_gone(struct tap *t)
+{
+	int err = errno;
+
+	if (ioctl(t->be.fd[0], TUNSETOFFLOAD, to_tun_offloads(t->offloads)) && errno == EBADFD)
+		t->gone = true;
+	return t->gone ? 0 : -err;
+}
+
 static int tap_set_offloads(struct net_backend *b, unsigned int offloads)
 {
-	if (!ioctl(b->fd[0], TUNSETOFFLOAD, to_tun_offloads(offloads)))
+	struct tap *t = to_tap(b);
+
+	offloads = possible_offloads(offloads);
+	if (t->gone || offloads == t->offloads)
 		return 0;
-	if (errno != EBADFD)
-		return log_errno("set offloads of a tap");
-	to_tap(b)->gone = true;
+	if (ioctl(b->fd[0], TUNSETOFFLOAD, to_tun_offloads(offloads)))
+		return check_gone(t);
+	t->offloads = offloads;
 	return 0;
 }
 
@@ -84,7 +117,7 @@ static int set_queue(struct tap *t, unsigned int i, bool attach)
 	if (t->gone || t->detached[i] == !attach)
 		return 0;
 	if (ioctl(t->be.fd[i], TUNSETQUEUE, &ifr))
-		return log_errno("%s queue %u of a tap", attach ? "attach" : "detach", i);
+		return check_gone(t);
 	t->detached[i] = !attach;
 	return 0;
 }
@@ -100,12 +133,7 @@ static int tap_set_pairs(struct net_backend *b, unsigned int n)
 
 static int steer(struct tap *t, int prog_fd)
 {
-	if (!ioctl(t->be.fd[0], TUNSETSTEERINGEBPF, &prog_fd))
-		return 0;
-	if (errno != EBADFD)
-		return log_errno("steering of a tap's frames");
-	t->gone = true;
-	return 0;
+	return ioctl(t->be.fd[0], TUNSETSTEERINGEBPF, &prog_fd) ? check_gone(t) : 0;
 }
 
 /* Without a program of ours, a flow goes to the queue from which the guest sent its side of it. */
@@ -251,6 +279,7 @@ static void probe_offloads(struct tap *t)
 	t->be.offloads = NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 | NET_OFFLOAD_ECN;
 	if (!ioctl(t->be.fd[0], TUNSETOFFLOAD, to_tun_offloads(NET_OFFLOAD_CSUM | uso)))
 		t->be.offloads |= uso;
+	ioctl(t->be.fd[0], TUNSETOFFLOAD, 0);	/* what t->offloads says */
 }
 
 /* Without it the link counts as up for ever. */
@@ -299,10 +328,12 @@ static int open_rss(struct tap *t, const struct virtio_net_cfg *cfg, const char 
 {
 	int ret = cfg->rss ? tap_rss_open(&t->rss, name) : 0;
 
-	if (!ret && cfg->rss)
-		ret = steer(t, -1);
 	t->be.has_rss = cfg->rss;
-	return ret;
+	if (ret || !cfg->rss)
+		return ret;
+	ret = steer(t, -1);
+	return ret ? log_fail(ret, "%s: rss=on: steer the tap's frames: %s", name, strerror(-ret))
+		   : 0;
 }
 
 static bool cfg_is_valid(const struct virtio_net_cfg *cfg)

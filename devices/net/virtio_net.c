@@ -97,21 +97,26 @@ static unsigned int to_offloads(uint64_t guest_features)
 static int set_offloads(void *ctx, uint64_t guest_features)
 {
 	struct virtio_net *n = ctx;
+	int ret = 0;
 
-	if (!n->be->ops->set_offloads)
-		return 0;
-	return n->be->ops->set_offloads(n->be, to_offloads(guest_features));
+	if (n->be->ops->set_offloads)
+		ret = n->be->ops->set_offloads(n->be, to_offloads(guest_features));
+	return ret ? guest_fail(&n->dev.errors, ret, "set offloads") : 0;
 }
 
 static int set_backend_pairs(struct virtio_net *n, unsigned int nr)
 {
-	return n->be->ops->set_pairs ? n->be->ops->set_pairs(n->be, nr) : 0;
+	int ret = n->be->ops->set_pairs ? n->be->ops->set_pairs(n->be, nr) : 0;
+
+	return ret ? guest_fail(&n->dev.errors, ret, "set the queues in use") : 0;
 }
 
 /* r NULL: off. */
 static int set_backend_rss(struct virtio_net *n, const struct net_rss *r)
 {
-	return n->be->has_rss ? n->be->ops->set_rss(n->be, r) : 0;
+	int ret = n->be->has_rss ? n->be->ops->set_rss(n->be, r) : 0;
+
+	return ret ? guest_fail(&n->dev.errors, ret, "steer frames") : 0;
 }
 
 /* Pairs leave before and join after the backend does, so none reads a detached queue. */

@@ -217,6 +217,21 @@ START_TEST(a_storm_of_guest_errors_stays_under_4_kib_of_log)
 }
 END_TEST
 
+START_TEST(what_the_host_refuses_a_guest_stays_under_the_same_limit)
+{
+	struct guest_errors ge;
+
+	guest_errors_init(&ge, "net1");
+	log_capture_begin(&cap);
+	for (int i = 0; i < 100000; i++)
+		ck_assert_int_eq(guest_fail(&ge, -EINVAL, "set %s", "offloads"), -EINVAL);
+	log_capture_end(&cap);
+	ck_assert_uint_le(cap.nr_lines, 2 * GUEST_ERROR_BURST);
+	ck_assert_ptr_nonnull(strstr(cap.text, "error: net1: set offloads: Invalid argument\n"));
+	ck_assert_uint_eq(atomic_load(&ge.count), 0);
+}
+END_TEST
+
 START_TEST(a_new_period_gets_its_own_lines)
 {
 	struct guest_errors ge;
@@ -348,6 +363,7 @@ static void add_limits(TCase *tc)
 {
 	tcase_add_test(tc, a_guest_error_is_counted_and_named);
 	tcase_add_test(tc, a_storm_of_guest_errors_stays_under_4_kib_of_log);
+	tcase_add_test(tc, what_the_host_refuses_a_guest_stays_under_the_same_limit);
 	tcase_add_test(tc, a_new_period_gets_its_own_lines);
 	tcase_add_test(tc, two_objects_do_not_share_their_limit);
 	tcase_add_test(tc, guest_errors_below_the_level_are_counted_all_the_same);

@@ -8,10 +8,8 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
-#include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +19,17 @@
 #include <unistd.h>
 
 #include "fake_ioctl.h"
+#include "log_capture.h"
 #include "net_backend.h"
 #include "net_rss.h"
+#include "real_tap.h"
 #include "runner.h"
 #include "tap.h"
 #include "util.h"
 #include "virtio_net_cfg.h"
 
-#define SKIP 77
 #define NOBODY 65534
+#define NR_OFFLOAD_SETS 64
 
 static struct virtio_net_cfg cfg;
 static struct net_backend *be;
@@ -37,7 +37,7 @@ static int ctl;		/* any socket, for interface ioctls */
 
 static void setup(void)
 {
-	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	real_tap_namespace();
 	ctl = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	cfg = (struct virtio_net_cfg)VIRTIO_NET_CFG_DEFAULT;
 	cfg.tap = "test0";
@@ -56,62 +56,11 @@ static int open_it(void)
 	return tap_open(&be, &cfg, "net0");
 }
 
-/* A persistent interface, as "ip tuntap add" makes it. */
-static void make_tap(short flags)
-{
-	struct ifreq ifr = { .ifr_flags = (short)(flags | IFF_NO_PI) };
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-
-	strcpy(ifr.ifr_name, cfg.tap);
-	ck_assert_int_eq(ioctl(fd, TUNSETIFF, &ifr), 0);
-	ck_assert_int_eq(ioctl(fd, TUNSETPERSIST, 1), 0);
-	close(fd);
-}
-
-/* Of several. */
-static int attach_queue(void)
-{
-	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE | IFF_VNET_HDR };
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-
-	strcpy(ifr.ifr_name, "test0");
-	ck_assert_int_eq(ioctl(fd, TUNSETIFF, &ifr), 0);
-	return fd;
-}
-
 static void give_tap_away(void)
 {
-	int fd = attach_queue();
+	int fd = real_tap_attach("test0", IFF_MULTI_QUEUE);
 
 	ck_assert_int_eq(ioctl(fd, TUNSETOWNER, NOBODY), 0);
-	close(fd);
-}
-
-static void set_up(bool up)
-{
-	struct ifreq ifr = { .ifr_flags = up ? IFF_UP : 0 };
-
-	strcpy(ifr.ifr_name, cfg.tap);
-	ck_assert_int_eq(ioctl(ctl, SIOCSIFFLAGS, &ifr), 0);
-}
-
-static void delete_link(void)
-{
-	struct {
-		struct nlmsghdr head;
-		struct ifinfomsg info;
-	} msg = { .head = { .nlmsg_len = sizeof(msg), .nlmsg_type = RTM_DELLINK,
-			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK } };
-	struct { struct nlmsghdr head; struct nlmsgerr error; char rest[256]; } answer;
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	struct ifreq ifr = { 0 };
-
-	strcpy(ifr.ifr_name, cfg.tap);
-	ck_assert_int_eq(ioctl(ctl, SIOCGIFINDEX, &ifr), 0);
-	msg.info.ifi_index = ifr.ifr_ifindex;
-	ck_assert_int_eq(send(fd, &msg, sizeof(msg), 0), sizeof(msg));
-	ck_assert_int_gt(recv(fd, &answer, sizeof(answer), 0), 0);
-	ck_assert_int_eq(answer.error.error, 0);
 	close(fd);
 }
 
@@ -126,19 +75,29 @@ START_TEST(an_interface_is_made_with_all_offloads_of_a_tap)
 }
 END_TEST
 
+/* Any may be left out: of what is offered, and of what is then in use. */
+START_TEST(every_subset_of_the_offloads_is_taken)
+{
+	ck_assert_int_eq(open_it(), 0);
+	ck_assert_int_eq(be->ops->set_offloads(be, (unsigned int)_i), 0);
+	for (unsigned int next = 0; next < NR_OFFLOAD_SETS; next++)
+		ck_assert_int_eq(be->ops->set_offloads(be, next), 0);
+}
+END_TEST
+
 static const short tap_kinds[] = { IFF_TAP, IFF_TAP | IFF_MULTI_QUEUE,
 				   IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR };
 
 START_TEST(one_pair_attaches_to_a_tap_of_either_kind)
 {
-	make_tap(tap_kinds[_i]);
+	real_tap_make(cfg.tap, tap_kinds[_i]);
 	ck_assert_int_eq(open_it(), 0);
 }
 END_TEST
 
 START_TEST(several_pairs_attach_to_a_multi_queue_tap)
 {
-	make_tap(IFF_TAP | IFF_MULTI_QUEUE);
+	real_tap_make(cfg.tap, IFF_TAP | IFF_MULTI_QUEUE);
 	cfg.pairs = 4;
 	ck_assert_int_eq(open_it(), 0);
 	for (unsigned int n = 4; n; n--)
@@ -149,7 +108,7 @@ END_TEST
 
 START_TEST(several_pairs_on_a_plain_tap_are_refused)
 {
-	make_tap(IFF_TAP);
+	real_tap_make(cfg.tap, IFF_TAP);
 	cfg.pairs = 2;
 	ck_assert_int_eq(open_it(), -EINVAL);
 }
@@ -157,7 +116,7 @@ END_TEST
 
 START_TEST(a_tun_interface_is_refused)
 {
-	make_tap(IFF_TUN);
+	real_tap_make(cfg.tap, IFF_TUN);
 	ck_assert_int_eq(open_it(), -EINVAL);
 }
 END_TEST
@@ -188,12 +147,12 @@ START_TEST(the_link_follows_the_interface)
 	ck_assert_int_eq(open_it(), 0);
 	p = (struct pollfd){ .fd = be->link_fd, .events = POLLIN };
 	ck_assert(!be->ops->link_is_up(be));
-	set_up(true);
+	real_tap_set_up(cfg.tap, true);
 	ck_assert_int_eq(poll(&p, 1, 1000), 1);
 	ck_assert(be->ops->link_is_up(be));
 	be->ops->link_take_news(be);
 	ck_assert_int_eq(poll(&p, 1, 0), 0);
-	set_up(false);
+	real_tap_set_up(cfg.tap, false);
 	ck_assert_int_eq(poll(&p, 1, 1000), 1);
 	ck_assert(!be->ops->link_is_up(be));
 }
@@ -201,11 +160,7 @@ END_TEST
 
 START_TEST(a_passed_descriptor_is_used)
 {
-	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-
-	cfg.fd[0] = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-	strcpy(ifr.ifr_name, "test0");
-	ck_assert_int_eq(ioctl(cfg.fd[0], TUNSETIFF, &ifr), 0);
+	cfg.fd[0] = real_tap_attach("test0", 0);
 	cfg.nr_fds = 1;
 	cfg.tap = NULL;
 	ck_assert_int_eq(open_it(), 0);
@@ -225,16 +180,35 @@ END_TEST
 /* row N8 */
 START_TEST(a_tap_that_was_deleted_is_a_link_that_is_down)
 {
-	make_tap(IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
+	real_tap_make(cfg.tap, IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
 	cfg.pairs = 2;
 	ck_assert_int_eq(open_it(), 0);
-	set_up(true);
+	real_tap_set_up(cfg.tap, true);
 	ck_assert(be->ops->link_is_up(be));
-	delete_link();
+	real_tap_delete(cfg.tap);
 	ck_assert(!be->ops->link_is_up(be));
 	ck_assert_int_eq(be->ops->set_offloads(be, 0), 0);
 	ck_assert_int_eq(be->ops->set_pairs(be, 1), 0);
 	ck_assert_int_eq(be->ops->set_pairs(be, 2), 0);
+}
+END_TEST
+
+/* row N8 */
+START_TEST(a_deleted_tap_takes_any_command_without_a_word)
+{
+	struct log_capture cap;
+
+	real_tap_make(cfg.tap, IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
+	cfg.pairs = 2;
+	ck_assert_int_eq(open_it(), 0);
+	real_tap_delete(cfg.tap);
+	log_capture_begin(&cap);
+	for (unsigned int i = 0; i < 100; i++) {
+		ck_assert_int_eq(be->ops->set_pairs(be, 1 + i % 2), 0);
+		ck_assert_int_eq(be->ops->set_offloads(be, i % NR_OFFLOAD_SETS), 0);
+	}
+	log_capture_end(&cap);
+	ck_assert_uint_eq(cap.nr_lines, 0);
 }
 END_TEST
 
@@ -275,7 +249,7 @@ END_TEST
 /* row H1 */
 START_TEST(offloads_and_pairs_that_the_host_refuses_are_errors)
 {
-	make_tap(IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
+	real_tap_make(cfg.tap, IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
 	cfg.pairs = 2;
 	ck_assert_int_eq(open_it(), 0);
 	refuse_all(TUNSETOFFLOAD, EINVAL);
@@ -335,7 +309,7 @@ START_TEST(frames_go_both_ways_behind_a_12_byte_header)
 	int fd, on;
 
 	ck_assert_int_eq(open_it(), 0);
-	set_up(true);
+	real_tap_set_up(cfg.tap, true);
 	fd = sniff();
 	on = 1;
 	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
@@ -371,7 +345,7 @@ static void open_rss(void)
 {
 	cfg.rss = true;
 	cfg.pairs = 2;
-	make_tap(IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
+	real_tap_make(cfg.tap, IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
 	fake_ioctl_set(watch_steering);
 	steering = -1;
 	ck_assert_int_eq(open_it(), 0);
@@ -403,7 +377,7 @@ START_TEST(frames_come_out_of_the_queue_that_the_table_names)
 
 	open_rss();
 	ck_assert_int_eq(steering, 0);
-	set_up(true);
+	real_tap_set_up(cfg.tap, true);
 	for (uint16_t i = 0; i < 6; i++) {
 		r.queue[0] = i % 2;
 		ck_assert_int_eq(be->ops->set_rss(be, &r), 0);
@@ -423,14 +397,14 @@ START_TEST(passed_descriptors_are_numbered_by_us)
 	struct net_rss r = { .hash_types = NET_RSS_HASH_TYPES };
 
 	for (int i = 1; i >= 0; i--)
-		cfg.fd[i] = attach_queue();
+		cfg.fd[i] = real_tap_attach("test0", IFF_MULTI_QUEUE);
 	cfg.nr_fds = 2;
 	cfg.pairs = 2;
 	cfg.rss = true;
 	ck_assert_int_eq(open_it(), 0);
 	ck_assert_int_eq(be->ops->set_pairs(be, 1), 0);
 	ck_assert_int_eq(be->ops->set_pairs(be, 2), 0);
-	set_up(true);
+	real_tap_set_up(cfg.tap, true);
 	for (uint16_t i = 0; i < 4; i++) {
 		r.queue[0] = i % 2;
 		ck_assert_int_eq(be->ops->set_rss(be, &r), 0);
@@ -486,7 +460,7 @@ START_TEST(steering_that_fails_is_an_error_unless_the_tap_is_gone)
 	refuse_all(TUNSETSTEERINGEBPF, ENOMEM);
 	ck_assert_int_eq(be->ops->set_rss(be, &r), -ENOMEM);
 	fake_ioctl_set(NULL);
-	delete_link();
+	real_tap_delete(cfg.tap);
 	ck_assert_int_eq(be->ops->set_rss(be, &r), 0);
 	ck_assert_int_eq(be->ops->set_rss(be, NULL), 0);
 }
@@ -497,7 +471,7 @@ START_TEST(rss_without_the_right_to_load_a_program_is_refused)
 {
 	cfg.rss = true;
 	cfg.pairs = 2;
-	make_tap(IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
+	real_tap_make(cfg.tap, IFF_TAP | IFF_MULTI_QUEUE | IFF_VNET_HDR);
 	give_tap_away();
 	ck_assert_int_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
 	ck_assert_int_lt(open_it(), 0);
@@ -519,25 +493,15 @@ static bool bpf_is_allowed(void)
 	return fd >= 0;
 }
 
-static void skip_without_tun(void)
-{
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-
-	if (fd < 0 || geteuid() != 0) {
-		puts("no /dev/net/tun or not root: skipped");
-		exit(SKIP);
-	}
-	close(fd);
-}
-
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("tap");
 	TCase *tc = tcase_create("all");
 
-	skip_without_tun();
+	real_tap_or_skip();
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, an_interface_is_made_with_all_offloads_of_a_tap);
+	tcase_add_loop_test(tc, every_subset_of_the_offloads_is_taken, 0, NR_OFFLOAD_SETS);
 	tcase_add_loop_test(tc, one_pair_attaches_to_a_tap_of_either_kind, 0,
 			    ARRAY_SIZE(tap_kinds));
 	tcase_add_test(tc, several_pairs_attach_to_a_multi_queue_tap);
@@ -548,6 +512,7 @@ Suite *test_suite(void)
 			    ARRAY_SIZE(bad_names));
 	tcase_add_test(tc, the_link_follows_the_interface);
 	tcase_add_test(tc, a_tap_that_was_deleted_is_a_link_that_is_down);
+	tcase_add_test(tc, a_deleted_tap_takes_any_command_without_a_word);
 	tcase_add_test(tc, a_passed_descriptor_is_used);
 	tcase_add_loop_test(tc, whyever_an_interface_cannot_be_attached_it_is_said, 0,
 			    ARRAY_SIZE(attach_errors));

@@ -186,3 +186,17 @@ void guest_error(struct guest_errors *ge, const char *fmt, ...)
 	log_line(LOG_LEVEL_WARN, prefix, fmt, ap, NULL);
 	va_end(ap);
 }
+
+int guest_fail(struct guest_errors *ge, int err, const char *fmt, ...)
+{
+	char prefix[sizeof(ge->name) + 4];
+	va_list ap;
+
+	if (!guest_error_may_log(ge))
+		return err;
+	snprintf(prefix, sizeof(prefix), "%s: ", ge->name);
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_ERROR, prefix, fmt, ap, strerror(-err));
+	va_end(ap);
+	return err;
+}

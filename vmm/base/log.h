@@ -2,7 +2,8 @@
 /*
  * Log lines to stderr, and the three kinds of error the house knows: host
  * failures return -errno and are logged once, at the failing call; guest
- * misbehaviour goes through guest_error(), which counts and never floods;
+ * misbehaviour goes through guest_error(), which counts and never floods, and
+ * so does what fails because a guest asked for it (guest_fail());
  * programmer errors are assert()s.
  *
  * Thread-safe. A line is written with one write(2); control characters from
@@ -63,5 +64,13 @@ struct guest_errors {
 void guest_errors_init(struct guest_errors *ge, const char *name);
 void guest_error(struct guest_errors *ge, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/*
+ * The host failed at what a guest can ask for again and again. Logs
+ * "<name>: <message>: <strerror(-err)>" within the same limit and returns err
+ * (which is negative). The guest did nothing wrong: it is not counted.
+ */
+int guest_fail(struct guest_errors *ge, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -21,21 +21,22 @@ static struct net_fixture *to_fixture(struct net_backend *b)
 static int host_set_offloads(struct net_backend *b, unsigned int offloads)
 {
 	to_fixture(b)->offloads = offloads;
-	return 0;
+	to_fixture(b)->nr_offload_calls++;
+	return to_fixture(b)->host_result;
 }
 
 static int host_set_pairs(struct net_backend *b, unsigned int n)
 {
 	to_fixture(b)->pairs = n;
-	return 0;
+	return to_fixture(b)->host_result;
 }
 
 static int host_set_rss(struct net_backend *b, const struct net_rss *r)
 {
 	struct net_fixture *f = to_fixture(b);
 
-	if (f->rss_result)
-		return f->rss_result;
+	if (f->rss_result || f->host_result)
+		return f->rss_result ? f->rss_result : f->host_result;
 	f->rss_on = r != NULL;
 	if (r)
 		f->rss = *r;

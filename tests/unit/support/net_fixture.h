@@ -29,6 +29,8 @@ struct net_fixture {
 	int peer[NET_BACKEND_MAX_PAIRS];
 	bool link_up;			/* ring be.link_fd after a change */
 	unsigned int offloads, pairs;	/* as the device set them */
+	unsigned int nr_offload_calls;
+	int host_result;		/* of whatever the device asks its backend for */
 	bool rss_on;			/* likewise */
 	struct net_rss rss;
 	int rss_result;			/* of setting it */

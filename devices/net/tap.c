@@ -2,9 +2,6 @@
 /*
  * A tap made beforehand with or without multi_queue wants to be attached to
  * in the same way, so with one pair both are tried.
- *
- * The state of the link comes through a netlink socket, which is only the
- * bell: what is true is asked of the interface afterwards.
  */
 #include "tap.h"
 
@@ -13,16 +10,14 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "net_backend.h"
+#include "tap_link.h"
 #include "tap_rss.h"
 #include "util.h"
 #include "virtio_net_cfg.h"
@@ -41,6 +36,7 @@ struct tap {
 	bool detached[NET_BACKEND_MAX_PAIRS];	/* control calls */
 	unsigned int offloads;			/* likewise: in force */
 	bool gone;				/* likewise: somebody deleted it */
+	bool out_of_sight;			/* pair 0's thread: deleted, or moved away */
 	struct tap_rss *rss;			/* set once; NULL: none */
 	bool steered;				/* control calls: by rss */
 };
@@ -151,25 +147,15 @@ static int tap_set_rss(struct net_backend *b, const struct net_rss *r)
 	return ret;
 }
 
-/* Not asked for by a vCPU, whose system-call filter has no recv(2). */
-static void tap_link_take_news(struct net_backend *b)
+static void take_news(struct net_backend *b)
 {
-	char buf[1024];
-	ssize_t n;
-
-	do
-		n = recv(b->link_fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC);
-	while (n > 0 || (n < 0 && (errno == EINTR || errno == ENOBUFS)));
+	if (tap_link_take_news(b->link_fd))
+		to_tap(b)->out_of_sight = true;
 }
 
-/* The name is asked each time: an interface may be renamed. */
-static bool tap_link_is_up(struct net_backend *b)
+static bool link_is_up(struct net_backend *b)
 {
-	struct ifreq ifr = { 0 };
-
-	if (ioctl(b->fd[0], TUNGETIFF, &ifr))
-		return false;
-	return !ioctl(b->link_fd, SIOCGIFFLAGS, &ifr) && ifr.ifr_flags & IFF_UP;
+	return tap_link_is_up(b->fd[0], to_tap(b)->out_of_sight);
 }
 
 static void tap_free(struct net_backend *b)
@@ -190,8 +176,8 @@ static const struct net_backend_ops tap_ops = {
 	.set_offloads = tap_set_offloads,
 	.set_pairs = tap_set_pairs,
 	.set_rss = tap_set_rss,
-	.link_is_up = tap_link_is_up,
-	.link_take_news = tap_link_take_news,
+	.link_is_up = link_is_up,
+	.link_take_news = take_news,
 	.free = tap_free,
 };
 
@@ -282,21 +268,6 @@ static void probe_offloads(struct tap *t)
 	ioctl(t->be.fd[0], TUNSETOFFLOAD, 0);	/* what t->offloads says */
 }
 
-/* Without it the link counts as up for ever. */
-static void open_link(struct tap *t, const char *name)
-{
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-
-	if (fd >= 0 && !bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		t->be.link_fd = fd;
-		return;
-	}
-	log_warn("%s: changes of the link will not be seen: %s", name, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-}
-
 static int open_queues(struct tap *t, const struct virtio_net_cfg *cfg, const char *name)
 {
 	int ret = 0;
@@ -368,7 +339,7 @@ int tap_open(struct net_backend **out, const struct virtio_net_cfg *cfg, const c
 	}
 	open_vhost(t, cfg);
 	probe_offloads(t);
-	open_link(t, name);
+	t->be.link_fd = tap_link_open(t->be.fd[0], cfg->nr_fds, name);
 	*out = &t->be;
 	return 0;
 }

@@ -8,7 +8,6 @@
 #include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
-#include <linux/sockios.h>
 #include <linux/vhost.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -128,8 +127,7 @@ static const struct rule net_rules[] = {
 	ALLOW(epoll_pwait2, "the same, for less than a millisecond"),
 	ALLOW(epoll_ctl, "listens to the tap while the guest has room for frames"),
 	ALLOW(recvfrom, "news of the link"),
-	IOCTL(SIOCGIFFLAGS, "is the link up"),
-	IOCTL(TUNGETIFF, "name of the interface"),
+	ALLOW(poll, "is the link up"),
 	IOCTL(TUNSETOFFLOAD, "offloads, on the control queue"),
 	IOCTL(TUNSETQUEUE, "number of queues in use, the same"),
 	IOCTL(TUNSETSTEERINGEBPF, "rss=on, the same"),

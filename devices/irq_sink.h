@@ -8,7 +8,7 @@
  * behind it. The line is one eventfd too, possibly shared by several devices:
  * whoever signals it has set its InterruptStatus before.
  *
- * set_message, commit and release are called with a lock of the transport's
+ * set_message, clear_message, commit and release are called with a lock of the transport's
  * held and only note what is wanted; they make no system call but a wake-up.
  * The work is done by the main thread, so a vCPU never waits for KVM to
  * synchronise, and what a guest can cause per second is bounded there. That
@@ -30,10 +30,14 @@ struct irq_sink_ops {
 	/*
 	 * Gives the vector a GSI if it has none and stages its message for
 	 * the next commit. Messages were checked by the caller.
-	 * -ENOSPC: no GSI is left; nothing is staged then.
+	 * -ENOSPC: no GSI is left; nothing is staged then. A vector that has a
+	 * message keeps its GSI, so this cannot happen to it.
 	 */
 	int (*set_message)(struct irq_sink *sink, unsigned int vector,
 			   const struct msi_message *msg);
+
+	/* Takes the vector's message away: unbinds its irqfd, gives its GSI back, if any. */
+	void (*clear_message)(struct irq_sink *sink, unsigned int vector);
 
 	/*
 	 * Makes everything staged effective: at most one KVM_SET_GSI_ROUTING,

@@ -179,6 +179,18 @@ static int sink_set_message(struct irq_sink *base, unsigned int vector,
 	return ret;
 }
 
+static void sink_clear_message(struct irq_sink *base, unsigned int vector)
+{
+	struct msi_sink *s = to_sink(base);
+	struct msi_vector *v = &s->vector[vector];
+
+	pthread_mutex_lock(&s->router->lock);
+	v->wanted.active = false;
+	if (!vector_is_settled(v))
+		sink_queue(s);
+	pthread_mutex_unlock(&s->router->lock);
+}
+
 static int sink_commit(struct irq_sink *base)
 {
 	struct msi_sink *s = to_sink(base);
@@ -207,6 +219,7 @@ static void sink_release(struct irq_sink *base)
 
 static const struct irq_sink_ops msi_sink_ops = {
 	.set_message = sink_set_message,
+	.clear_message = sink_clear_message,
 	.commit = sink_commit,
 	.release = sink_release,
 };

@@ -156,6 +156,20 @@ static bool message_is_same(const struct msi_message *a, const struct msi_messag
 	       a->data == b->data;
 }
 
+static bool is_no_message(const struct msi_message *msg)
+{
+	return !(msg->address_lo | msg->address_hi | msg->data);
+}
+
+/* What becomes due is kept for the next message. */
+static uint16_t msi_clear(struct vmmio_msi *m, unsigned int vector)
+{
+	vector_block(&m->vector[vector], VMMIO_MSI_HELD);
+	m->vector[vector].programmed = false;
+	m->sink->ops->clear_message(m->sink, vector);
+	return VIRTIO_MMIO_MSI_DONE;
+}
+
 /* A refused vector stays silent until it gets a message that can be used. */
 static uint16_t msi_update(struct vmmio_msi *m, unsigned int vector)
 {
@@ -164,6 +178,8 @@ static uint16_t msi_update(struct vmmio_msi *m, unsigned int vector)
 
 	if (v->programmed && message_is_same(&v->msg, &m->staged))
 		return result;
+	if (is_no_message(&m->staged))
+		return msi_clear(m, vector);
 	if (!message_is_acceptable(&m->staged))
 		result = VIRTIO_MMIO_MSI_E_MESSAGE;
 	else if (m->sink->ops->set_message(m->sink, vector, &m->staged))

@@ -169,6 +169,37 @@ START_TEST(a_gsi_is_given_back_by_a_release)
 }
 END_TEST
 
+START_TEST(a_vector_without_a_message_gives_its_gsi_back)
+{
+	msi_bench_enable(&b, &b.dev[0], 0x30);
+	msi_clear(&b.dev[0], 2);
+	msi_bench_pump(&b);
+	ck_assert_str_eq(b.fake.trace, "RBBBBU");
+	ck_assert_uint_eq(msi_bench_gsis(&b), VECTORS - 1);
+	ck_assert_ptr_null(fake_kvm_route_of(&b.fake, b.dev[0].sink->vector_fd[2]));
+	msi_clear(&b.dev[0], 2);
+	msi_bench_pump(&b);
+	ck_assert_str_eq(b.fake.trace, "RBBBBU");
+	msi_bench_enable(&b, &b.dev[0], 0x30);
+	msi_bench_check(&b, &b.dev[0], 0x30);
+}
+END_TEST
+
+/* _i: the same message again, or another one. */
+START_TEST(a_vector_cleared_and_programmed_before_the_round_has_its_message)
+{
+	msi_bench_enable(&b, &b.dev[0], 0x30);
+	msi_clear(&b.dev[0], 1);
+	ck_assert_int_eq(msi_set(&b.dev[0], 1, 0x31 + 0x10 * (uint32_t)_i), 0);
+	msi_commit(&b.dev[0]);
+	msi_bench_pump(&b);
+	ck_assert_int_eq(msi_commit(&b.dev[0]), 0);
+	ck_assert_uint_eq(fake_kvm_route_of(&b.fake, b.dev[0].sink->vector_fd[1])->data,
+			  0x31 + 0x10 * _i);
+	ck_assert_uint_eq(b.fake.nr_unbinds, 0);
+}
+END_TEST
+
 START_TEST(a_gsi_never_committed_is_given_back_too)
 {
 	msi_set_all(&b.dev[0], 0x30);
@@ -196,6 +227,7 @@ START_TEST(gsis_run_out_and_come_back)
 	ck_assert_uint_eq(got, NR_GSIS);
 	ck_assert_uint_eq(msi_bench_gsis(&b), NR_GSIS);
 	ck_assert_int_eq(msi_set(&b.dev[0], 0, 0x30), -ENOSPC);
+	ck_assert_int_eq(msi_set(&big[0], 0, 0x31), 0);		/* it has one */
 	for (unsigned int i = 0; i < NR_BIG; i++)
 		msi_commit(&big[i]);
 	do {
@@ -383,6 +415,9 @@ Suite *test_suite(void)
 	tcase_add_test(tc, two_devices_may_have_the_same_message);
 	tcase_add_test(tc, only_programmed_vectors_get_a_route);
 	tcase_add_test(tc, a_gsi_is_given_back_by_a_release);
+	tcase_add_test(tc, a_vector_without_a_message_gives_its_gsi_back);
+	tcase_add_loop_test(tc, a_vector_cleared_and_programmed_before_the_round_has_its_message,
+			    0, 2);
 	tcase_add_test(tc, a_gsi_never_committed_is_given_back_too);
 	tcase_add_test(tc, gsis_run_out_and_come_back);
 	tcase_add_test(tc, releasing_twice_is_releasing_once);

@@ -260,7 +260,7 @@ START_TEST(a_refused_message_silences_its_vector_alone)
 {
 	block_program_all(&k);
 	block_enable(&k, 0);
-	ck_assert_uint_eq(block_update(&k, 2, 0, 0, 0), VIRTIO_MMIO_MSI_E_MESSAGE);
+	ck_assert_uint_eq(block_update(&k, 2, 0, ADDR, 0x430), VIRTIO_MMIO_MSI_E_MESSAGE);
 	for (unsigned int i = 0; i < VECTORS; i++)
 		ck_assert_uint_eq(block_try_raise(&k, i), i != 2);
 }
@@ -276,6 +276,75 @@ START_TEST(a_vector_once_refused_delivers_what_it_held_with_a_good_message)
 	ck_assert_uint_eq(block_program(&k, 2), VIRTIO_MMIO_MSI_DONE);
 	ck_assert_uint_eq(fake_irq_signals(&k.irq, 2), 1);
 	ck_assert_uint_eq(block_try_raise(&k, 2), 1);
+}
+END_TEST
+
+/* _i: enabled before or after. What a kernel writes as it takes an interrupt down. row M1 */
+START_TEST(a_message_of_zeroes_takes_the_vectors_message_away)
+{
+	if (_i)
+		block_enable(&k, 0);
+	block_program_all(&k);
+	ck_assert_uint_eq(block_update(&k, 2, 0, 0, 0), VIRTIO_MMIO_MSI_DONE);
+	if (!_i)
+		block_enable(&k, 0);
+	ck_assert_uint_eq(k.irq.gsis_left, 1000 - VECTORS + 1);
+	for (unsigned int i = 0; i < VECTORS; i++)
+		ck_assert_uint_eq(block_try_raise(&k, i), i != 2);
+	ck_assert_uint_eq(atomic_load(&k.errors.count), 0);
+}
+END_TEST
+
+START_TEST(a_message_of_zeroes_for_a_vector_without_one_is_no_error)
+{
+	block_enable(&k, 0);
+	ck_assert_uint_eq(block_update(&k, 2, 0, 0, 0), VIRTIO_MMIO_MSI_DONE);
+	ck_assert_uint_eq(block_update(&k, 2, 0, ADDR, 0x430), VIRTIO_MMIO_MSI_E_MESSAGE);
+	ck_assert_uint_eq(block_update(&k, 2, 0, 0, 0), VIRTIO_MMIO_MSI_DONE);
+	ck_assert_uint_eq(atomic_load(&k.errors.count), 1);
+	ck_assert_uint_eq(k.irq.nr_messages, 0);
+}
+END_TEST
+
+START_TEST(what_becomes_due_without_a_message_comes_once_with_the_next_one)
+{
+	block_program_all(&k);
+	block_enable(&k, 0);
+	block_update(&k, 2, 0, 0, 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_uint_eq(block_try_raise(&k, 2), 0);
+	ck_assert_uint_eq(block_program(&k, 2), VIRTIO_MMIO_MSI_DONE);
+	ck_assert_uint_eq(fake_irq_signals(&k.irq, 2), 1);
+	ck_assert_uint_eq(block_try_raise(&k, 2), 1);
+}
+END_TEST
+
+/* The commit of one vector does not bring another one back to life. */
+START_TEST(a_vector_cleared_during_a_commit_stays_silent)
+{
+	k.irq.deferred = true;
+	block_program_all(&k);
+	block_enable(&k, 0);
+	block_update(&k, 2, 0, 0, 0);
+	fake_irq_settle(&k.irq, 0);
+	for (unsigned int i = 0; i < VECTORS; i++)
+		ck_assert_uint_eq(block_try_raise(&k, i), i != 2);
+}
+END_TEST
+
+/* row M15 */
+START_TEST(a_vector_with_a_message_gets_another_one_when_no_number_is_left)
+{
+	k.irq.gsis_left = 2;
+	block_enable(&k, 0);
+	block_program(&k, 0);
+	block_program(&k, 1);
+	ck_assert_uint_eq(k.irq.gsis_left, 0);
+	for (uint32_t data = 0x40; data < 0x50; data++)
+		ck_assert_uint_eq(block_update(&k, 1, 0, ADDR, data), VIRTIO_MMIO_MSI_DONE);
+	ck_assert_uint_eq(block_program(&k, 2), VIRTIO_MMIO_MSI_E_NOSPC);
+	ck_assert_uint_eq(block_update(&k, 1, 0, 0, 0), VIRTIO_MMIO_MSI_DONE);
+	ck_assert_uint_eq(block_program(&k, 2), VIRTIO_MMIO_MSI_DONE);
 }
 END_TEST
 
@@ -445,6 +514,11 @@ static void add_commands(TCase *tc)
 			    ARRAY_SIZE(message));
 	tcase_add_test(tc, a_refused_message_silences_its_vector_alone);
 	tcase_add_test(tc, a_vector_once_refused_delivers_what_it_held_with_a_good_message);
+	tcase_add_loop_test(tc, a_message_of_zeroes_takes_the_vectors_message_away, 0, 2);
+	tcase_add_test(tc, a_message_of_zeroes_for_a_vector_without_one_is_no_error);
+	tcase_add_test(tc, what_becomes_due_without_a_message_comes_once_with_the_next_one);
+	tcase_add_test(tc, a_vector_cleared_during_a_commit_stays_silent);
+	tcase_add_test(tc, a_vector_with_a_message_gets_another_one_when_no_number_is_left);
 	tcase_add_test(tc, vectors_beyond_the_hosts_numbers_are_refused_and_others_work);
 	tcase_add_loop_test(tc, the_mode_cannot_change_while_the_device_runs, 0, 2);
 	tcase_add_test(tc, messages_can_change_while_the_device_runs);

@@ -160,7 +160,7 @@ static void a_second_device_is_not_poisoned(void)
 
 	SKIP_UNLESS(other && other->nr_vectors, "no second device with MSI");
 	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
-	msi_stage(dev, 0, 0, 0);
+	msi_stage(dev, 0, 0, GOOD_DATA);
 	EXPECT_EQ(msi_command(dev, VIRTIO_MMIO_MSI_CMD_UPDATE, 1), VIRTIO_MMIO_MSI_E_MESSAGE);
 
 	vdev_start(other, 1, 0, IRQ_MSI_UPDATE_FIRST);
@@ -172,7 +172,7 @@ static void a_second_device_is_not_poisoned(void)
 static void a_refused_message_does_not_survive_reset(void)
 {
 	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
-	msi_stage(dev, 0, 0, 0);
+	msi_stage(dev, 0, 0, GOOD_DATA);
 	EXPECT_EQ(msi_command(dev, VIRTIO_MMIO_MSI_CMD_UPDATE, 1), VIRTIO_MMIO_MSI_E_MESSAGE);
 
 	expect_works_anew(dev);

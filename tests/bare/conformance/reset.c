@@ -215,7 +215,10 @@ static void staged_registers_are_forgotten(void)
 	msi_stage(dev, MSI_ADDRESS(0), 0, VEC_QUEUE(dev, 0));
 	vdev_prepare(dev, 1, 0);
 
-	EXPECT_EQ(msi_command(dev, VIRTIO_MMIO_MSI_CMD_UPDATE, 1), VIRTIO_MMIO_MSI_E_MESSAGE);
+	EXPECT_EQ(msi_command(dev, VIRTIO_MMIO_MSI_CMD_UPDATE, 1), VIRTIO_MMIO_MSI_DONE);
+	EXPECT(!msi_enable(dev, true));
+	vdev_run(dev);
+	expect_queue_is_quiet(dev, 0);
 }
 
 static void masks_are_forgotten(void)

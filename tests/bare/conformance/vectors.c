@@ -143,6 +143,51 @@ static void the_same_message_again_changes_nothing(void)
 	expect_queue_fires(dev, 0);
 }
 
+/* Nothing that is owed is lost: it comes with the next message, once. */
+static void a_message_of_zeroes_takes_the_message_away(void)
+{
+	vdev_start(dev, 2, 0, IRQ_MSI_UPDATE_FIRST);
+	expect_queue_fires(dev, 0);
+	RETURN_IF_FAILED();
+	msi_stage(dev, 0, 0, 0);
+	EXPECT_EQ(msi_command(dev, VIRTIO_MMIO_MSI_CMD_UPDATE, 1), VIRTIO_MMIO_MSI_DONE);
+	expect_queue_is_quiet(dev, 0);
+	if (dev->nr_vectors > 2)
+		expect_queue_fires(dev, 1);
+	RETURN_IF_FAILED();
+	irq_counts_clear();
+	EXPECT_EQ(msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)), VIRTIO_MMIO_MSI_DONE);
+	expect_irqs(0, VEC_QUEUE(dev, 0), 1);
+	expect_queue_fires(dev, 0);
+}
+
+static void a_message_of_zeroes_before_the_enable_bit_takes_it_away(void)
+{
+	vdev_prepare(dev, 1, 0);
+	EXPECT(!msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)));
+	msi_stage(dev, 0, 0, 0);
+	EXPECT_EQ(msi_command(dev, VIRTIO_MMIO_MSI_CMD_UPDATE, 1), VIRTIO_MMIO_MSI_DONE);
+	EXPECT_EQ(msi_command(dev, VIRTIO_MMIO_MSI_CMD_UPDATE, 1), VIRTIO_MMIO_MSI_DONE);
+	EXPECT(!msi_enable(dev, true));
+	vdev_run(dev);
+
+	expect_queue_is_quiet(dev, 0);
+}
+
+/* Each keeps what the host gave it for the first one. */
+static void a_vector_with_a_message_gets_as_many_others_as_it_likes(void)
+{
+	unsigned int i;
+
+	vdev_start(dev, 1, 0, IRQ_MSI_UPDATE_FIRST);
+	for (i = 0; i < 200; i++)
+		EXPECT_EQ(msi_update(dev, 1, 0, (uint8_t)(VEC_QUEUE(dev, 0) + (i & 7))),
+			  VIRTIO_MMIO_MSI_DONE);
+	EXPECT_EQ(msi_update(dev, 1, 0, VEC_QUEUE(dev, 0)), VIRTIO_MMIO_MSI_DONE);
+	delay_ms(QUIET_MS);
+	expect_queue_fires(dev, 0);
+}
+
 /* Programmed and enabled while Status is 0; then all steps of the driver. */
 static void messages_from_before_acknowledge_hold(void)
 {
@@ -395,6 +440,9 @@ CHECKS_WITH("vectors", subject_msi_setup,
 	CHECK(half_a_message_is_no_message),
 	CHECK(one_staged_message_serves_many_vectors),
 	CHECK(the_same_message_again_changes_nothing),
+	CHECK(a_message_of_zeroes_takes_the_message_away),
+	CHECK(a_message_of_zeroes_before_the_enable_bit_takes_it_away),
+	CHECK(a_vector_with_a_message_gets_as_many_others_as_it_likes),
 	CHECK(messages_from_before_acknowledge_hold),
 	CHECK(a_queue_that_is_not_ready_is_quiet),
 	CHECK(acknowledging_means_nothing_with_msi),

@@ -32,6 +32,16 @@ static int fake_set_message(struct irq_sink *sink, unsigned int vector,
 	return 0;
 }
 
+static void fake_clear_message(struct irq_sink *sink, unsigned int vector)
+{
+	struct fake_irq *f = to_fake(sink);
+
+	assert(vector < sink->nr_vectors);
+	f->nr_clears++;
+	f->gsis_left += f->vector[vector].is_staged;
+	f->vector[vector] = (struct fake_irq_vector){ 0 };
+}
+
 /* true: something was not in force yet. */
 static bool bring_into_force(struct fake_irq *f)
 {
@@ -89,6 +99,7 @@ static void fake_release(struct irq_sink *sink)
 
 static const struct irq_sink_ops fake_ops = {
 	.set_message = fake_set_message,
+	.clear_message = fake_clear_message,
 	.commit = fake_commit,
 	.release = fake_release,
 };

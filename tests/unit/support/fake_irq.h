@@ -28,7 +28,7 @@ struct fake_irq {
 	bool deferred;			/* set by the test */
 	unsigned int gsis_left;		/* likewise; at first plenty */
 	bool in_progress;		/* a deferred commit waits for fake_irq_settle() */
-	unsigned int nr_messages, nr_commits, nr_releases;
+	unsigned int nr_messages, nr_clears, nr_commits, nr_releases;
 	unsigned int nr_changes;	/* commits that changed something */
 };
 

@@ -51,6 +51,11 @@ void msi_set_all(struct msi_device *d, uint32_t data)
 		ck_assert_int_eq(msi_set(d, i, data + i), 0);
 }
 
+void msi_clear(struct msi_device *d, unsigned int vector)
+{
+	d->sink->ops->clear_message(d->sink, vector);
+}
+
 int msi_commit(struct msi_device *d)
 {
 	return d->sink->ops->commit(d->sink);

@@ -38,6 +38,7 @@ void msi_device_settled(void *owner, int result);	/* the sink's callback */
 /* The sink's operations. A vector's message is told by its data; vector v gets data + v. */
 int msi_set(struct msi_device *d, unsigned int vector, uint32_t data);
 void msi_set_all(struct msi_device *d, uint32_t data);
+void msi_clear(struct msi_device *d, unsigned int vector);
 int msi_commit(struct msi_device *d);
 void msi_release(struct msi_device *d);
 

@@ -302,16 +302,17 @@ static bool take_one(struct blk_uring *u)
 	return taken != BLK_TAKEN_NONE;
 }
 
-/* Takes what is there, at most a turn of it, with doorbells off. */
-static void take_requests(struct blk_uring *u)
+/* Takes what is there, at most max, with doorbells off. Returns how many. */
+static unsigned int take_requests(struct blk_uring *u, unsigned int max)
 {
 	unsigned int n = 0;
 
 	virtq_disable_kick(u->q->vq);
-	while (n < TURN && take_one(u))
+	while (n < max && take_one(u))
 		n++;
-	u->look = n == TURN;
-	u->drained = n < TURN && u->nr_free;
+	u->look = n == max;
+	u->drained = n < max && u->nr_free;
+	return n;
 }
 
 /*
@@ -430,19 +431,18 @@ static void wait_for_events(struct blk_uring *u)
 }
 
 /*
- * After "stopping" was seen: requests made available before are served, all in
- * flight are waited for, and the doorbell's poll is taken back.
+ * After "stopping" was seen: requests made available before are served, no more
+ * than a ring of them, all in flight are waited for, and the doorbell's poll is
+ * taken back.
  */
 static void wind_down(struct blk_uring *u)
 {
-	unsigned int turns = 1 + virtq_size(u->q->vq) / MIN(u->nr_slots, TURN);
+	unsigned int left = virtq_size(u->q->vq);
 
 	u->look = true;
-	while ((turns && u->look) || nr_inflight(u)) {
-		if (turns && u->look) {
-			turns--;
-			take_requests(u);
-		}
+	while ((left && u->look) || nr_inflight(u)) {
+		if (left && u->look)
+			left -= take_requests(u, MIN(left, TURN));
 		settle_flushes(u);
 		publish(u);
 		if (!u->kick_armed)
@@ -470,7 +470,7 @@ void blk_uring_run(void *arg)
 		if (!u->kick_armed)
 			arm_kick(u);
 		if (u->look)
-			take_requests(u);
+			take_requests(u, TURN);
 		settle_flushes(u);
 		publish(u);
 		settle(u);

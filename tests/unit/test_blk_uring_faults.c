@@ -387,6 +387,24 @@ START_TEST(stop_waits_for_all_that_is_in_flight)
 }
 END_TEST
 
+static const uint16_t ring_sizes[] = { 4, 64, 128, 256, 512, 1024 };
+
+/* rows D8, V4 */
+START_TEST(a_stop_answers_a_whole_ring_of_requests)
+{
+	const uint16_t size = ring_sizes[_i];
+	static struct asked a[1024];
+
+	open_disk(VIRTIO_BLK_WRITEBACK, size);
+	for (unsigned int i = 0; i < size; i++)
+		a[i] = ask(i % 2 ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT, i, 512, 512);
+	vdriver_show(fake_driver(ft, 0));	/* and no doorbell */
+	fake_stop(ft);
+	all_are(a, size, VIRTIO_BLK_S_OK);
+	close_disk();
+}
+END_TEST
+
 /* A driver that adds a request while the device shows what it has done: without a doorbell. */
 static atomic_bool armed, added;
 static bool wanted_kick;
@@ -451,6 +469,8 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, refused_submissions_are_made_again, 0, 2);
 	tcase_add_loop_test(tc, entries_that_a_kernel_thread_gives_back_late_are_waited_for, 0, 2);
 	tcase_add_test(tc, stop_waits_for_all_that_is_in_flight);
+	tcase_add_loop_test(tc, a_stop_answers_a_whole_ring_of_requests, 0,
+			    ARRAY_SIZE(ring_sizes));
 	tcase_add_test(tc, a_request_that_comes_before_doorbells_are_on_is_seen);
 	suite_add_tcase(s, tc);
 	return s;

@@ -388,9 +388,9 @@ static void handle_completions(struct blk_uring *u)
 }
 
 /*
- * Looks at both rings for a while before doorbells are turned on. The
- * completions of what is in flight take a system call to be seen, unless the
- * kernel has a thread for this ring.
+ * Looks at both rings for a while before doorbells are turned on: in memory, as
+ * completions come there by themselves (blk_uring_ring.c). A thread of the
+ * kernel that submits may have to be woken.
  */
 static void poll_rings(struct blk_uring *u)
 {
@@ -403,10 +403,8 @@ static void poll_rings(struct blk_uring *u)
 		u->look = take_one(u);
 		if (u->q->disk->sqpoll)
 			io_uring_submit(&u->ring);
-		else if (nr_inflight(u))
-			io_uring_submit_and_get_events(&u->ring);
 	}
-	u->drained = true;
+	u->drained = u->nr_free;	/* without a slot it is a completion that is waited for */
 }
 
 /* Asks for doorbells before the thread sleeps, unless more came meanwhile. */

@@ -36,13 +36,19 @@ static int restrict_ring(struct io_uring *ring)
 	return ring_register(ring, IORING_REGISTER_RESTRICTIONS, r, ARRAY_SIZE(r));
 }
 
-static int make_ring(struct io_uring *ring, unsigned int entries, struct io_uring_params *p)
+/*
+ * A thread that polls looks for completions in memory, so the kernel has to
+ * interrupt it to put them there. One that sleeps need not be interrupted.
+ */
+static int make_ring(struct io_uring *ring, unsigned int entries, const struct blk_disk *disk,
+		     struct io_uring_params *p)
 {
-	int ret;
+	int ret = -EINVAL;
 
 	*p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED |
 						IORING_SETUP_COOP_TASKRUN };
-	ret = io_uring_queue_init_params(entries, ring, p);
+	if (!disk->poll_us)
+		ret = io_uring_queue_init_params(entries, ring, p);
 	if (ret != -EINVAL)
 		return ret;
 	*p = (struct io_uring_params){ .flags = IORING_SETUP_R_DISABLED };	/* before 5.19 */
@@ -71,7 +77,7 @@ int blk_uring_ring_create(struct io_uring *ring, unsigned int entries, struct bl
 {
 	struct io_uring_params p;
 	int ret = disk->sqpoll ? make_polled_ring(ring, entries, disk, &p) :
-				 make_ring(ring, entries, &p);
+				 make_ring(ring, entries, disk, &p);
 
 	if (ret)
 		return ret;

@@ -32,6 +32,7 @@ struct disk {
 };
 
 static bool use_direct, use_sqpoll;
+static uint32_t poll_us;
 static enum virtio_blk_cache cache;
 
 static int temporary_file(void)
@@ -62,6 +63,7 @@ static bool disk_open(struct disk *d, enum virtio_blk_aio aio)
 	cfg.aio = aio;
 	cfg.sqpoll = use_sqpoll && aio != VIRTIO_BLK_AIO_THREADS;
 	cfg.cache = cache;
+	cfg.poll_us = poll_us;
 	cfg.queue_size = RING;
 	if (blk_file_open(&be, &cfg.file, "blk0"))
 		return false;
@@ -188,6 +190,14 @@ START_TEST(a_kernel_thread_that_submits_leaves_the_same_image)
 {
 	use_sqpoll = true;
 	use_direct = true;
+	compare_engines();
+}
+END_TEST
+
+START_TEST(a_thread_that_polls_leaves_the_same_image)
+{
+	use_direct = true;
+	poll_us = 1000;
 	compare_engines();
 }
 END_TEST
@@ -404,6 +414,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, random_traffic_leaves_the_same_image_as_the_plain_engine);
 	tcase_add_test(tc, random_direct_traffic_leaves_the_same_image_as_the_plain_engine);
 	tcase_add_test(tc, a_kernel_thread_that_submits_leaves_the_same_image);
+	tcase_add_test(tc, a_thread_that_polls_leaves_the_same_image);
 	tcase_add_test(tc, random_writethrough_traffic_leaves_the_same_image_as_the_plain_engine);
 	tcase_add_loop_test(tc, a_full_ring_of_requests_is_answered, 0, 4);
 	tcase_add_loop_test(tc, no_byte_lands_after_stop, 0, 2);

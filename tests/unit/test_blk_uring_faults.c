@@ -28,6 +28,7 @@ static struct virtio_dev *dev;
 static int image;
 static bool fits_in_pieces;		/* a request's list may be long */
 static bool sqpoll;			/* set by the test */
+static uint32_t poll_us;		/* the same */
 static uint8_t model[LEN];		/* what the disk has to hold */
 
 static void open_disk(enum virtio_blk_cache cache, uint16_t ring)
@@ -47,6 +48,7 @@ static void open_disk(enum virtio_blk_cache cache, uint16_t ring)
 	cfg.cache = cache;
 	cfg.queue_size = ring;
 	cfg.sqpoll = sqpoll;
+	cfg.poll_us = poll_us;
 	fits_in_pieces = ring >= RING;
 	ck_assert_int_eq(blk_file_open(&be, &cfg.file, "blk0"), 0);
 	unlink(path);
@@ -387,6 +389,68 @@ START_TEST(stop_waits_for_all_that_is_in_flight)
 }
 END_TEST
 
+static unsigned int nr_calls(void)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&fake_uring.lock);
+	n = fake_uring.nr_calls;
+	pthread_mutex_unlock(&fake_uring.lock);
+	return n;
+}
+
+/* It may still be about to sleep when it is first asked. */
+#define CALLS_TO_SLEEP 3u
+
+/* row H3 */
+START_TEST(a_thread_that_polls_looks_for_completions_in_memory)
+{
+	struct asked a;
+	unsigned int before;
+
+	poll_us = 50000;
+	open_disk(VIRTIO_BLK_WRITEBACK, RING);
+	for (unsigned int i = 0; i < 20; i++)	/* it learns that polling pays */
+		ask_alone(VIRTIO_BLK_T_IN, 8, 512);
+	fake_uring_hold(true);
+	before = nr_calls();
+	a = ask(VIRTIO_BLK_T_IN, 8, 512, 512);
+	fake_kick(ft, 0);
+	while (!fake_uring_pending())
+		usleep(100);
+	usleep(100000);		/* it polls, and then it sleeps */
+	ck_assert_uint_le(nr_calls() - before, 2 + CALLS_TO_SLEEP);
+	fake_uring_hold(false);
+	finish(1);
+	ck_assert_uint_eq(status_of(&a), VIRTIO_BLK_S_OK);
+	close_disk();
+}
+END_TEST
+
+/* row H3 */
+START_TEST(a_thread_that_polls_sleeps_when_all_its_slots_wait_for_the_host)
+{
+	unsigned int before;
+
+	poll_us = 1000;
+	open_disk(VIRTIO_BLK_WRITEBACK, 256);
+	for (unsigned int i = 0; i < 20; i++)
+		ask_alone(VIRTIO_BLK_T_IN, 8, 512);
+	fake_uring_hold(true);
+	for (unsigned int i = 0; i < 200; i++)
+		ask(VIRTIO_BLK_T_IN, 8, 512, 512);
+	fake_kick(ft, 0);
+	while (fake_uring_pending() < 124)
+		usleep(100);
+	before = nr_calls();
+	usleep(50000);
+	ck_assert_uint_le(nr_calls() - before, CALLS_TO_SLEEP);
+	fake_uring_hold(false);
+	finish(200);
+	close_disk();
+}
+END_TEST
+
 static const uint16_t ring_sizes[] = { 4, 64, 128, 256, 512, 1024 };
 
 /* rows D8, V4 */
@@ -469,6 +533,8 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, refused_submissions_are_made_again, 0, 2);
 	tcase_add_loop_test(tc, entries_that_a_kernel_thread_gives_back_late_are_waited_for, 0, 2);
 	tcase_add_test(tc, stop_waits_for_all_that_is_in_flight);
+	tcase_add_test(tc, a_thread_that_polls_looks_for_completions_in_memory);
+	tcase_add_test(tc, a_thread_that_polls_sleeps_when_all_its_slots_wait_for_the_host);
 	tcase_add_loop_test(tc, a_stop_answers_a_whole_ring_of_requests, 0,
 			    ARRAY_SIZE(ring_sizes));
 	tcase_add_test(tc, a_request_that_comes_before_doorbells_are_on_is_seen);

@@ -359,6 +359,7 @@ static int submit(struct io_uring *ring, unsigned int wait)
 	bool refused, late = ring->flags & IORING_SETUP_SQPOLL;
 
 	pthread_mutex_lock(&fake_uring.lock);
+	fake_uring.nr_calls += wait || r->taken != ring->sq.sqe_tail;
 	refused = dice() < fake_uring.percent_refused && r->taken != ring->sq.sqe_tail;
 	if (late && dice() < 1)
 		give_back(ring);
@@ -388,9 +389,4 @@ int io_uring_submit(struct io_uring *ring)
 int io_uring_submit_and_wait(struct io_uring *ring, unsigned int wait)
 {
 	return submit(ring, wait);
-}
-
-int io_uring_submit_and_get_events(struct io_uring *ring)
-{
-	return submit(ring, 0);
 }

@@ -220,6 +220,9 @@ int machine_stop(struct machine *m)
 {
 	int ret = 0;
 
+	for (unsigned int i = 0; i < m->nr_devs; i++)
+		if (m->dev[i])
+			vmmio_end(m->dev[i]);
 	for (unsigned int i = 0; i < m->nr_devs; i++) {
 		int err = m->dev[i] ? vmmio_stop(m->dev[i]) : 0;
 

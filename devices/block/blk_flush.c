@@ -106,6 +106,16 @@ int blk_flush_run(struct blk_flush *f)
 	return ret;
 }
 
+int blk_flush_error(struct blk_flush *f)
+{
+	int error;
+
+	pthread_mutex_lock(&f->lock);
+	error = f->error;
+	pthread_mutex_unlock(&f->lock);
+	return error;
+}
+
 uint64_t blk_flush_ticket(struct blk_flush *f)
 {
 	uint64_t ticket;

@@ -47,6 +47,9 @@ void blk_flush_free(struct blk_flush *f);	/* NULL is allowed */
 /* Flushes and waits. Returns 0 or the -errno of the first flush that failed. */
 int blk_flush_run(struct blk_flush *f);
 
+/* The -errno of the first flush that failed; 0: none did. */
+int blk_flush_error(struct blk_flush *f);
+
 /* The flush that covers what was written before. */
 uint64_t blk_flush_ticket(struct blk_flush *f);
 

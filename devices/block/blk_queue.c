@@ -252,6 +252,20 @@ static void run_plain(void *arg)
 			wait_for_kick(q);
 	}
 	serve_rest(q);
+	blk_queue_leave_ring(q);
+}
+
+static void settle_disk(struct blk_disk *disk)
+{
+	if (!disk->backend->readonly)
+		blk_flush_run(disk->flush);
+	atomic_store(&disk->settled, true);
+}
+
+void blk_queue_leave_ring(struct blk_queue *q)
+{
+	if (atomic_fetch_sub(&q->disk->nr_running, 1) == 1 && atomic_load(&q->disk->ending))
+		settle_disk(q->disk);
 }
 
 int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *name,
@@ -309,7 +323,23 @@ void blk_queue_start(struct blk_queue *q, const struct virtio_queue *vq,
 	q->transport = t;
 	q->broken = false;
 	q->poll_ns = 0;
+	atomic_fetch_add(&q->disk->nr_running, 1);
 	worker_start(q->worker, q->uring ? blk_uring_run : run_plain, q, q->kick_fd);
+}
+
+void blk_queue_ask(struct blk_queue *q)
+{
+	worker_ask(q->worker);
+}
+
+static void run_settle(void *arg)
+{
+	settle_disk(arg);
+}
+
+void blk_queue_settle(struct blk_queue *q)
+{
+	worker_start(q->worker, run_settle, q->disk, -1);
 }
 
 void blk_queue_stop(struct blk_queue *q)

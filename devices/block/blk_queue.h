@@ -35,6 +35,9 @@ struct blk_disk {
 	bool sqpoll;			/* set once: the kernel polls for submissions ... */
 	int sqpoll_fd;			/* ... with the thread of this ring; -1: none yet */
 	atomic_bool stable_writes;	/* transport's lock: writes are stable when done */
+	atomic_uint nr_running;		/* queues whose threads are in them */
+	atomic_bool ending;		/* the last one to leave makes the disk lasting ... */
+	atomic_bool settled;		/* ... which was done, well or not */
 };
 
 /*
@@ -55,6 +58,12 @@ int blk_queue_pin(struct blk_queue *q, int cpu);
 /* vq and t are borrowed until blk_queue_stop() has returned. */
 void blk_queue_start(struct blk_queue *q, const struct virtio_queue *vq,
 		     struct virtio_transport *t);
+
+/* Begins a stop, which has to follow, and waits for nothing. */
+void blk_queue_ask(struct blk_queue *q);
+
+/* The same for a queue that is not started: its thread makes the disk lasting. */
+void blk_queue_settle(struct blk_queue *q);
 
 /* What was made available before is done and answered, nothing is in flight after. */
 void blk_queue_stop(struct blk_queue *q);

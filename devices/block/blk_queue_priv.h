@@ -48,6 +48,9 @@ int blk_queue_execute(struct blk_queue *q, struct blk_req *req);
  */
 bool blk_queue_needs_flush(const struct blk_queue *q, const struct blk_req *req);
 
+/* The last that a worker does with a ring that it has wound down. */
+void blk_queue_leave_ring(struct blk_queue *q);
+
 /* Answers a request; the driver sees it after the next publication. result: 0 or -errno. */
 void blk_queue_complete(struct blk_queue *q, const struct blk_req *req, uint16_t head,
 			int result);

@@ -476,6 +476,7 @@ void blk_uring_run(void *arg)
 		handle_completions(u);
 	}
 	wind_down(u);
+	blk_queue_leave_ring(q);
 }
 
 static void free_memory(struct blk_uring *u)

@@ -75,6 +75,8 @@ static int virtio_blk_start(struct virtio_dev *dev, const struct virtio_start *s
 	struct virtio_blk *b = to_blk(dev);
 
 	b->features = s->features;
+	atomic_store(&b->disk.ending, false);
+	atomic_store(&b->disk.settled, false);
 	atomic_store(&b->disk.stable_writes, writes_are_stable(b));
 	for (unsigned int i = 0; i < dev->nr_queues; i++) {
 		b->started[i] = s->queue[i].vq;
@@ -97,11 +99,31 @@ static void virtio_blk_stop(struct virtio_dev *dev)
 	b->config.wce = b->cache != VIRTIO_BLK_WRITETHROUGH;
 }
 
+/* The queues' threads do it all, the last flush included. */
+static void virtio_blk_end(struct virtio_dev *dev)
+{
+	struct virtio_blk *b = to_blk(dev);
+	bool any = false;
+
+	atomic_store(&b->disk.ending, true);
+	for (unsigned int i = 0; i < dev->nr_queues; i++) {
+		if (b->started[i])
+			blk_queue_ask(b->queue[i]);
+		any |= b->started[i];
+	}
+	if (!any)
+		blk_queue_settle(b->queue[0]);
+}
+
 static int virtio_blk_settle(struct virtio_dev *dev)
 {
 	struct blk_disk *disk = &to_blk(dev)->disk;
 
-	return disk->backend->readonly ? 0 : blk_flush_run(disk->flush);
+	blk_queue_stop(to_blk(dev)->queue[0]);	/* it may be doing so */
+	if (disk->backend->readonly)
+		return 0;
+	return atomic_load(&disk->settled) ? blk_flush_error(disk->flush) :
+					     blk_flush_run(disk->flush);
 }
 
 static void virtio_blk_free(struct virtio_dev *dev)
@@ -135,6 +157,7 @@ static const struct virtio_dev_ops virtio_blk_ops = {
 	.write_config = virtio_blk_write_config,
 	.start = virtio_blk_start,
 	.stop = virtio_blk_stop,
+	.end = virtio_blk_end,
 	.settle = virtio_blk_settle,
 	.free = virtio_blk_free,
 	.stats = virtio_blk_stats,

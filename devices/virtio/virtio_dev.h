@@ -51,6 +51,11 @@ struct virtio_dev_ops {
 	void (*kick)(struct virtio_dev *dev, unsigned int queue);
 	/* No I/O in flight, no thread in the queues once it returns. */
 	void (*stop)(struct virtio_dev *dev);
+	/*
+	 * NULL, or the VM ends: begins all that stop() and settle() will wait
+	 * for, and waits for nothing, so that no device waits for another's.
+	 */
+	void (*end)(struct virtio_dev *dev);
 	/* NULL, or makes lasting what the driver left behind. Not started. 0 or -errno. */
 	int (*settle)(struct virtio_dev *dev);
 	/* The device is not started. Closes what it owns. */

@@ -455,6 +455,14 @@ int vmmio_create(struct vmmio **out, struct virtio_dev *dev, const struct guest_
 	return 0;
 }
 
+void vmmio_end(struct vmmio *t)
+{
+	pthread_mutex_lock(&t->lock);
+	if (t->dev->ops->end)
+		t->dev->ops->end(t->dev);
+	pthread_mutex_unlock(&t->lock);
+}
+
 int vmmio_stop(struct vmmio *t)
 {
 	int ret;

@@ -37,6 +37,9 @@ void vmmio_free(struct vmmio *t);
 /* ctx is the struct vmmio. */
 extern const struct bus_ops vmmio_bus_ops;
 
+/* The VM ends: begins what vmmio_stop(), which has to follow, will wait for. */
+void vmmio_end(struct vmmio *t);
+
 /*
  * Stops the device for good: what the driver asked for is done and lasting, no
  * thread runs. 0, or -errno (logged): not all of it is lasting.

@@ -2,7 +2,10 @@
 /* Cache modes, errors of the host and limits of a disk, over a backend that records. */
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "blk_req.h"
 #include "fake_transport.h"
@@ -303,6 +306,56 @@ START_TEST(what_is_left_behind_is_flushed_and_a_failure_is_told)
 }
 END_TEST
 
+/* It hangs until it is let go. */
+static pthread_mutex_t host = PTHREAD_MUTEX_INITIALIZER;
+static atomic_uint nr_hanging;
+
+static int hanging_flush(struct blk_backend *b)
+{
+	(void)b;
+	atomic_fetch_add(&nr_hanging, 1);
+	pthread_mutex_lock(&host);
+	pthread_mutex_unlock(&host);
+	return -EIO;
+}
+
+/* So a disk whose host hangs does not keep another from its last flush. rows D8, H3 */
+START_TEST(the_end_of_a_disk_is_begun_without_waiting_for_it)
+{
+	struct blk_backend_ops hanging = recorder_ops;
+
+	create_recorded(VIRTIO_BLK_WRITEBACK, false);
+	hanging.flush = hanging_flush;
+	recorder.be.ops = &hanging;
+	if (_i)
+		ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	pthread_mutex_lock(&host);
+	dev->ops->end(dev);
+	while (!atomic_load(&nr_hanging))
+		usleep(100);
+	pthread_mutex_unlock(&host);
+	fake_stop(ft);
+	ck_assert_int_eq(dev->ops->settle(dev), -EIO);
+	ck_assert_uint_eq(atomic_load(&nr_hanging), 1);
+	fake_transport_free(ft);
+}
+END_TEST
+
+/* rows D2, D8 */
+START_TEST(at_the_end_a_disk_is_flushed_once_after_its_last_request)
+{
+	create_recorded(VIRTIO_BLK_WRITEBACK, false);
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	run(VIRTIO_BLK_T_OUT);
+	dev->ops->end(dev);
+	fake_stop(ft);
+	ck_assert_int_eq(dev->ops->settle(dev), 0);
+	ck_assert_int_eq(recorder.nr_volatile, 0);
+	ck_assert_int_eq(recorder.nr_flushes, 1);
+	fake_transport_free(ft);
+}
+END_TEST
+
 /* row D8 */
 START_TEST(a_read_only_disk_has_nothing_to_flush)
 {
@@ -346,6 +399,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, an_error_of_the_host_is_an_io_error_and_the_next_request_works);
 	tcase_add_test(tc, a_failed_read_has_written_nothing_but_its_status);
 	tcase_add_test(tc, what_is_left_behind_is_flushed_and_a_failure_is_told);
+	tcase_add_loop_test(tc, the_end_of_a_disk_is_begun_without_waiting_for_it, 0, 2);
+	tcase_add_test(tc, at_the_end_a_disk_is_flushed_once_after_its_last_request);
 	tcase_add_test(tc, a_read_only_disk_has_nothing_to_flush);
 	tcase_add_loop_test(tc, numbers_outside_their_range_are_refused, 0,
 			    ARRAY_SIZE(bad_numbers));

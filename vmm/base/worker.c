@@ -119,19 +119,31 @@ void worker_start(struct worker *w, void (*fn)(void *arg), void *arg, int wake_f
 	pthread_mutex_unlock(&w->lock);
 }
 
-void worker_stop(struct worker *w)
+static void ask_locked(struct worker *w)
 {
 	uint64_t one = 1;
 	ssize_t n;
 
+	if (!w->fn)
+		return;
+	atomic_store(&w->stopping, true);
+	n = write(w->wake_fd, &one, sizeof(one));	/* full is readable too */
+	(void)n;
+}
+
+void worker_ask(struct worker *w)
+{
 	pthread_mutex_lock(&w->lock);
-	if (w->fn) {
-		atomic_store(&w->stopping, true);
-		n = write(w->wake_fd, &one, sizeof(one));	/* full is readable too */
-		(void)n;
-		while (w->fn)
-			pthread_cond_wait(&w->changed, &w->lock);
-	}
+	ask_locked(w);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void worker_stop(struct worker *w)
+{
+	pthread_mutex_lock(&w->lock);
+	ask_locked(w);
+	while (w->fn)
+		pthread_cond_wait(&w->changed, &w->lock);
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -47,6 +47,9 @@ int worker_pin(struct worker *w, int cpu);
  */
 void worker_start(struct worker *w, void (*fn)(void *arg), void *arg, int wake_fd);
 
+/* Tells fn to return, and waits for nothing; worker_stop() has to follow. */
+void worker_ask(struct worker *w);
+
 /* Returns when fn has returned. Nothing happens if the worker is parked. */
 void worker_stop(struct worker *w);
 

@@ -40,24 +40,26 @@ static void count_request(struct blk_queue *q, const struct blk_req *req)
 	}
 }
 
-/* virtio 1.2, 2.7.8.2: the length is what was written, the status byte included. */
-static uint32_t bytes_written(const struct blk_req *req)
+/*
+ * virtio 1.2, 2.7.8.2: from the first writable byte on, all up to this length were
+ * written. The status comes last, so it counts if there is no gap before it.
+ */
+static uint32_t bytes_written(const struct blk_req *req, bool done)
 {
-	switch (req->type) {
-	case VIRTIO_BLK_T_IN:
-		return req->data_len + 1;
-	case VIRTIO_BLK_T_GET_ID:
-		return BLK_ID_LEN + 1;
-	default:
-		return 1;
-	}
+	uint32_t data = 0;
+
+	if (done && req->type == VIRTIO_BLK_T_IN)
+		data = req->data_len;
+	else if (done && req->type == VIRTIO_BLK_T_GET_ID)
+		data = BLK_ID_LEN;
+	return data + (data == req->in_len);
 }
 
 static void refuse(struct blk_queue *q, const struct blk_req *req, uint16_t head, uint8_t status)
 {
 	counter_add(&q->stats.refused, 1);
 	*req->status = status;
-	virtq_push(q->vq, head, 1);
+	virtq_push(q->vq, head, bytes_written(req, false));
 }
 
 void blk_queue_complete(struct blk_queue *q, const struct blk_req *req, uint16_t head, int result)
@@ -65,14 +67,14 @@ void blk_queue_complete(struct blk_queue *q, const struct blk_req *req, uint16_t
 	if (!result) {
 		count_request(q, req);
 		*req->status = VIRTIO_BLK_S_OK;
-		virtq_push(q->vq, head, bytes_written(req));
+		virtq_push(q->vq, head, bytes_written(req, true));
 		return;
 	}
 	counter_add(&q->stats.errors, 1);
 	guest_error(q->disk->errors, "request of type %u at sector %llu failed: %s", req->type,
 		    (unsigned long long)req->sector, strerror(-result));
 	*req->status = result == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
-	virtq_push(q->vq, head, 1);
+	virtq_push(q->vq, head, bytes_written(req, false));
 }
 
 static void queue_break(struct blk_queue *q, const char *why)

@@ -110,6 +110,7 @@ int blk_req_parse(struct blk_req *req, const struct blk_limits *limits,
 	if (!c->nr_in || !c->in_len)
 		return -EPROTO;
 	req->status = take_status(in, &nr_in);
+	req->in_len = in_len;
 	if (c->out_len < sizeof(hdr))
 		return VIRTIO_BLK_S_IOERR;
 	iov_take(&iov, &nr_out, &hdr, sizeof(hdr));

@@ -38,6 +38,7 @@ struct blk_req {
 	struct iovec *iov;	/* the data, but not the ranges; points into the caller's array */
 	int nr_iov;
 	uint32_t data_len;
+	uint32_t in_len;	/* writable bytes before the status, whatever they are for */
 	uint8_t *status;	/* guest memory */
 	unsigned int nr_ranges;	/* DISCARD and WRITE_ZEROES */
 	struct blk_range range[BLK_MAX_RANGES];

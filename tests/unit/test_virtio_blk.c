@@ -197,7 +197,7 @@ START_TEST(get_id_fills_no_more_than_its_20_bytes)
 	struct request r = add(0, VIRTIO_BLK_T_GET_ID, 0, 64);
 
 	memset(data_of(0, &r), 0x77, 64);
-	ck_assert_uint_eq(run(0, &r), 21);
+	ck_assert_uint_eq(run(0, &r), 20);
 	ck_assert_uint_eq(data_of(0, &r)[19], 0);
 	ck_assert_uint_eq(data_of(0, &r)[20], 0x77);
 }

@@ -271,7 +271,7 @@ void blk_queue_leave_ring(struct blk_queue *q)
 }
 
 int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *name,
-		     uint16_t size, bool *uring)
+		     uint16_t size, int *no_uring)
 {
 	struct blk_queue *q = zalloc(1, sizeof(*q) + size * sizeof(q->iov[0]));
 	int ret;
@@ -280,8 +280,8 @@ int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *
 		return -ENOMEM;
 	q->disk = disk;
 	q->max_iov = size;
-	if (*uring && blk_uring_create(&q->uring, q))
-		*uring = false;
+	if (!*no_uring)
+		*no_uring = blk_uring_create(&q->uring, q);
 	ret = worker_create(&q->worker, name, q->uring ? disk->uring_entry : disk->entry);
 	if (ret) {
 		blk_queue_free(q);

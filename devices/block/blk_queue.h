@@ -41,11 +41,11 @@ struct blk_disk {
 };
 
 /*
- * disk is borrowed; size is the largest ring; name is the thread's. uring: use
- * io_uring if the host lets us; *uring is cleared if it does not.
+ * disk is borrowed; size is the largest ring; name is the thread's. *no_uring:
+ * 0: use io_uring, and if the host does not let us the -errno is put there.
  */
 int blk_queue_create(struct blk_queue **out, struct blk_disk *disk, const char *name,
-		     uint16_t size, bool *uring);
+		     uint16_t size, int *no_uring);
 void blk_queue_leave(struct blk_queue *q);	/* its thread may go; only free may follow */
 void blk_queue_free(struct blk_queue *q);	/* NULL is allowed, above too */
 

@@ -203,28 +203,48 @@ static void fill_config(struct virtio_blk_config *c, const struct virtio_blk_cfg
 	c->write_zeroes_may_unmap = 1;
 }
 
+static const char *why_no_uring(int err)
+{
+	switch (err) {
+	case -ENOMEM:
+		return "no memory, or the limit of locked memory (ulimit -l) is reached";
+	case -EPERM:
+	case -EACCES:
+		return "it is not permitted (kernel.io_uring_disabled)";
+	case -ENOSYS:
+	case -EINVAL:
+	case -EOPNOTSUPP:
+		return "it takes Linux 5.17 or later";
+	default:
+		return strerror(-err);
+	}
+}
+
 static int create_queues(struct virtio_blk *b, const struct virtio_blk_cfg *cfg)
 {
 	bool wanted = cfg->aio != VIRTIO_BLK_AIO_THREADS && b->disk.backend->fd >= 0;
-	bool uring = wanted;
+	int no_uring = wanted ? 0 : -EOPNOTSUPP;
 	char name[32];
 	int ret = 0;
 
 	for (unsigned int i = 0; i < cfg->queues && !ret; i++) {
 		snprintf(name, sizeof(name), "%.9s-q%u", b->dev.errors.name, i);
-		ret = blk_queue_create(&b->queue[i], &b->disk, name, cfg->queue_size, &uring);
+		ret = blk_queue_create(&b->queue[i], &b->disk, name, cfg->queue_size,
+				       &no_uring);
 		if (!ret && cfg->nr_cpus)
 			ret = blk_queue_pin(b->queue[i], cfg->cpus[i % cfg->nr_cpus]);
 	}
-	if (!ret && cfg->sqpoll && !uring)
-		return log_fail(-ENOTSUP, "%s: sqpoll=on: this host has no such io_uring for us",
-				b->dev.errors.name);
-	if (wanted && !uring && cfg->aio == VIRTIO_BLK_AIO_IO_URING)
-		log_warn("%s: no io_uring (Linux 5.17 or later, permitted) on this host; "
-			 "requests are done one by one", b->dev.errors.name);
-	else if (wanted && !uring)
-		log_info("%s: no io_uring on this host", b->dev.errors.name);
-	return ret;
+	if (ret || !no_uring)
+		return ret;
+	if (cfg->sqpoll)
+		return log_fail(-ENOTSUP, "%s: sqpoll=on: no such io_uring: %s",
+				b->dev.errors.name, why_no_uring(no_uring));
+	if (wanted && cfg->aio == VIRTIO_BLK_AIO_IO_URING)
+		log_warn("%s: no io_uring: %s; requests are done one by one", b->dev.errors.name,
+			 why_no_uring(no_uring));
+	else if (wanted)
+		log_info("%s: no io_uring: %s", b->dev.errors.name, why_no_uring(no_uring));
+	return 0;
 }
 
 static bool cfg_is_valid(const struct virtio_blk_cfg *cfg)

@@ -101,6 +101,8 @@ int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 {
 	unsigned int n = 1;
 
+	if (fake_uring.no_ring)
+		return fake_uring.no_ring;
 	while (n < entries)
 		n *= 2;
 	memset(ring, 0, sizeof(*ring));

@@ -91,7 +91,9 @@ MUTED = (("full", "c2_a_full_device_takes_nothing", '"$@" > /dev/full'),
          ("gone", "c2_a_reader_that_goes_away",
           'mkfifo DIR/f; head -c 100 < DIR/f > /dev/null & exec "$@" > DIR/f'),
          ("stopped", "c2_a_reader_that_stops",
-          'mkfifo DIR/f; sleep 60 < DIR/f & exec "$@" > DIR/f'))
+          'mkfifo DIR/f; sleep 60 < DIR/f & "$@" > DIR/f & m=$!; c="/proc/$m/task/*/comm"; '
+          'until grep -qs vcpu0 $c || ! kill -0 $m; do sleep 0.1; done; '
+          'while grep -qs vcpu0 $c; do sleep 0.1; done; kill $m; wait $m'))
 
 GUESTS = CONFORMANCE + POWER + [
     Guest("boot"),

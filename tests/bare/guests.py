@@ -141,7 +141,7 @@ GUESTS = CONFORMANCE + POWER + [
             shell='mkfifo DIR/f; head -c 100000000 /dev/zero > DIR/f & exec "$@" < DIR/f'),
     *(hostile(f"flood-{how}", "flood", mute=True, status=DEBUG_EXIT, case=case,
               append="lines=160" if how == "stopped" else "",   # more than the pipe holds
-              shell=shell if "exec" in shell else "exec " + shell)
+              shell=shell if "mkfifo" in shell else "exec " + shell)
       for how, case, shell in MUTED),
     hostile("hostile_ring", sanitized=True),
     hostile("hostile_ring-threads", "hostile_ring", disks=("queues=2,aio=threads", "queues=2")),

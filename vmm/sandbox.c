@@ -202,8 +202,8 @@ static void on_trap(int sig, siginfo_t *info, void *ucontext)
 	ucontext_t *uc = ucontext;
 
 	(void)sig;
-	log_error("jail: system call %d is not for a thread of kind %s", info->si_syscall,
-		  name[thread_role]);
+	log_error("jail: system call %s (%d) is not for a thread of kind %s",
+		  sandbox_syscall_name(info->si_syscall), info->si_syscall, name[thread_role]);
 #ifdef __x86_64__
 	uc->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
 #else

@@ -43,6 +43,9 @@ int sandbox_limit_descriptors(unsigned int nr);	/* none is numbered nr or higher
 int sandbox_landlock_abi(void);			/* the kernel's, or -errno */
 int sandbox_landlock(int abi);			/* all rights that this ABI knows; -errno: none */
 
+/* sandbox_names.c */
+const char *sandbox_syscall_name(int nr);	/* "unknown" if it is none */
+
 /* sandbox_seccomp.c */
 int sandbox_filter_check(void);
 int sandbox_filter_load(enum sandbox_role role, enum sandbox_seccomp action, pid_t pid);

@@ -414,6 +414,17 @@ START_TEST(a_thread_without_its_filter_breaks_the_seal)
 }
 END_TEST
 
+/* --seccomp trap is for people. */
+START_TEST(a_system_call_is_named)
+{
+	ck_assert_str_eq(sandbox_syscall_name(SYS_openat), "openat");
+	ck_assert_str_eq(sandbox_syscall_name(SYS_read), "read");
+	ck_assert_str_eq(sandbox_syscall_name(-1), "unknown");
+	ck_assert_str_eq(sandbox_syscall_name(1000), "unknown");
+	ck_assert_str_eq(sandbox_syscall_name(1 << 30), "unknown");
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("sandbox");
@@ -434,6 +445,7 @@ Suite *test_suite(void)
 	tcase_add_test(parts, the_jail_keeps_files_and_rights_away);
 	tcase_add_test(parts, the_seal_waits_for_every_thread);
 	tcase_add_test(parts, a_thread_without_its_filter_breaks_the_seal);
+	tcase_add_test(parts, a_system_call_is_named);
 	suite_add_tcase(s, parts);
 	tcase_add_checked_fixture(cg, make_group, remove_group);
 	tcase_add_test(cg, a_cgroup_gets_limits_before_it_is_joined);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs while the monitor is built: turns the table of rules into seccomp
- * programs, written to standard output as C. A rule that cannot be expressed
- * fails the build.
+ * programs, written to standard output as C; or prints the names of all system
+ * calls. A rule that cannot be expressed fails the build.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -15,6 +15,7 @@
 #include "rules.h"
 
 #define MAX_INSNS 1024
+#define MAX_NR 1024	/* above the last system call of any kernel we know */
 
 static int fail(const char *what, const char *name, int err)
 {
@@ -82,10 +83,23 @@ static int generate(const struct rule_set *s)
 	return ret;
 }
 
-int main(void)
+/* One array without pointers: it needs no relocation and no memory until it is used. */
+static void print_names(void)
 {
-	puts("/* Made from vmm/filters/rules.c by vmm/filters/gen.c. */\n"
-	     "#include <linux/filter.h>\n#include <stdint.h>\n\n#include \"sandbox_role.h\"");
+	puts("static const char syscall_names[][32] = {");
+	for (int nr = 0; nr < MAX_NR; nr++) {
+		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+
+		if (name)
+			printf("\t[%d] = \"%.31s\",\n", nr, name);
+		free(name);
+	}
+	puts("};");
+}
+
+static int print_programs(void)
+{
+	puts("#include <linux/filter.h>\n#include <stdint.h>\n\n#include \"sandbox_role.h\"");
 	for (unsigned int i = 0; i < NR_SANDBOX_ROLES; i++)
 		if (generate(&rule_sets[i]))
 			return EXIT_FAILURE;
@@ -94,5 +108,18 @@ int main(void)
 		printf("\t{ sizeof(%s_filter) / 8, (struct sock_filter *)(uintptr_t)%s_filter },\n",
 		       rule_sets[i].name, rule_sets[i].name);
 	puts("};");
-	return fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	return EXIT_SUCCESS;
+}
+
+/* make_filters programs|names */
+int main(int argc, char **argv)
+{
+	int ret = EXIT_SUCCESS;
+
+	puts("/* Made from vmm/filters/rules.c by vmm/filters/gen.c. */");
+	if (argc == 2 && !strcmp(argv[1], "names"))
+		print_names();
+	else
+		ret = print_programs();
+	return ret || fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

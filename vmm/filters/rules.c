@@ -47,12 +47,12 @@
 /* What every thread needs to wait, to wake others, to log a line, and to die on a terminal. */
 #define EVERY_THREAD \
 	ALLOW(write, "eventfds, log lines"), \
-	SEND_LOG, \
-	IOCTL(TCSETS, "gives the terminal back, at the end or in a crash"), \
-	IOCTL(TCGETS, "the same: some C libraries look at what came of it"), \
 	ALLOW(futex, "locks and parking"), \
 	ALLOW(clock_gettime, "hosts whose clock is not in the vDSO"), \
-	ALLOW(rt_sigprocmask, "end of a thread, signals of new ones")
+	ALLOW(rt_sigprocmask, "end of a thread, signals of new ones"), \
+	SEND_LOG, \
+	IOCTL(TCSETS, "gives the terminal back, at the end or in a crash"), \
+	IOCTL(TCGETS, "the same: some C libraries look at what came of it")
 
 #define THREAD_END \
 	MADVISE(MADV_DONTNEED, "end of a thread: its stack"), \

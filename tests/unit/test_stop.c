@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "runner.h"
 #include "stop.h"
 #include "util.h"
@@ -69,6 +70,25 @@ static void first(int sig)
 START_TEST(the_first_signal_calls_and_ends_nothing)
 {
 	ck_assert_int_eq(run(first, stops[_i]), 42);
+}
+END_TEST
+
+/* A process that was held up between the two proves nothing. */
+static void twice(int sig)
+{
+	uint64_t begin = clock_now_ns();
+
+	stop_listen();
+	stop_call(count, &nr_calls);
+	raise(SIGTERM);
+	raise(sig);
+	_exit(nr_calls == 1 || clock_now_ns() - begin > 900000000 ? 42 : 43);
+}
+
+/* row H8 */
+START_TEST(signals_within_a_second_are_one_wish)
+{
+	ck_assert_int_eq(run(twice, stops[_i]), 42);
 }
 END_TEST
 
@@ -150,6 +170,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, before_the_guest_runs_a_signal_ends_the_process, 0, n);
 	tcase_add_test(tc, sigquit_ends_the_process_at_any_time);
 	tcase_add_loop_test(tc, the_first_signal_calls_and_ends_nothing, 0, n);
+	tcase_add_loop_test(tc, signals_within_a_second_are_one_wish, 0, n);
 	tcase_add_loop_test(tc, a_signal_a_second_later_ends_the_process, 0, n);
 	tcase_add_test(tc, keys_are_a_wish_too);
 	tcase_add_loop_test(tc, a_first_signal_while_all_is_freed_already_ends_nothing, 0, n);

@@ -39,18 +39,24 @@ static void carry(struct relay *r, const char *p, size_t len)
 	}
 }
 
-static void *relay_main(void *opaque)
+/* Until no writer is left. */
+static void carry_all(struct relay *r)
 {
-	struct relay *r = opaque;
 	char buf[CHUNK];
 	ssize_t n;
 
-	pthread_setname_np(pthread_self(), r->name);
-	if (r->entry && r->entry->enter(r->entry))
-		return NULL;
-	while ((n = read(r->from, buf, sizeof(buf))) != 0)
+	while ((n = read(r->from, buf, sizeof(buf))) > 0 || (n < 0 && errno == EINTR))
 		if (n > 0)
 			carry(r, buf, (size_t)n);
+}
+
+static void *relay_main(void *opaque)
+{
+	struct relay *r = opaque;
+
+	pthread_setname_np(pthread_self(), r->name);
+	if (!r->entry || !r->entry->enter(r->entry))
+		carry_all(r);
 	return NULL;
 }
 
@@ -102,6 +108,7 @@ uint64_t relay_free(struct relay *r)
 		return 0;
 	close(r->fd);
 	pthread_join(r->thread, NULL);
+	carry_all(r);		/* a thread without its filter has left all */
 	nr_lost = r->nr_lost;
 	close(r->from);
 	free(r);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "arch.h"
@@ -31,6 +32,7 @@ static struct {
 	unsigned int nr_calls;
 	unsigned long call[16];
 	uint64_t tss;
+	int tsc_khz;
 } host;
 
 /* In place of the one in kvm.c. */
@@ -64,6 +66,8 @@ int kvm_ioctl(int fd, unsigned long request, void *arg)
 	case KVM_SET_REGS:
 		memcpy(&host.regs, arg, sizeof(host.regs));
 		return 0;
+	case KVM_GET_TSC_KHZ:
+		return host.tsc_khz;
 	case KVM_SET_TSS_ADDR:
 		host.tss = (uintptr_t)arg;
 		return 0;
@@ -301,6 +305,53 @@ static const unsigned long init_steps[] = {
 	KVM_SET_TSS_ADDR, KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2,
 };
 
+static const int tsc_khz[] = { 1000000, 1999999, 2000000, 2596100, 2593907, 3400001, 4194304 };
+
+/* Linux multiplies the crystal's kHz by EBX in 32 bits, and has the APIC's timer run by it. */
+START_TEST(leaf_0x15_tells_the_rates_of_tsc_and_apic_timer)
+{
+	const struct kvm_cpuid_entry2 *e;
+	uint32_t crystal_khz, told;
+
+	setup_intel();
+	support(0x15, 0, 0, 0, 0, 0);
+	host.tsc_khz = tsc_khz[_i];
+	init_cpu(2, 1);
+	e = leaf(0x15, 0);
+	crystal_khz = e->ecx / 1000;
+	ck_assert_uint_eq(crystal_khz, 1000000);
+	told = crystal_khz * e->ebx / e->eax;
+	ck_assert_int_le(abs((int)told - tsc_khz[_i]), 2);
+}
+END_TEST
+
+START_TEST(the_timing_leaf_tells_the_same)
+{
+	setup_amd();
+	support(0x40000000, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d);
+	host.tsc_khz = 2596100;
+	init_cpu(2, 1);
+	ck_assert_uint_eq(leaf(0x40000000, 0)->eax, 0x40000010);
+	ck_assert_uint_eq(leaf(0x40000010, 0)->eax, 2596100);
+	ck_assert_uint_eq(leaf(0x40000010, 0)->ebx, 1000000);
+	ck_assert_uint_eq(host.set.nent, host.nr_supported + 1 + 2);	/* and two of 0xb */
+}
+END_TEST
+
+static const int no_khz[] = { 0, -EIO };
+
+START_TEST(a_rate_that_kvm_does_not_know_is_not_told)
+{
+	setup_intel();
+	support(0x15, 0, 0, 0, 0, 0);
+	support(0x40000000, 0, 0x40000001, 0, 0, 0);
+	host.tsc_khz = no_khz[_i];
+	init_cpu(1, 0);
+	ck_assert_uint_eq(leaf(0x15, 0)->ebx, 0);
+	ck_assert_uint_eq(leaf(0x40000000, 0)->eax, 0x40000001);
+}
+END_TEST
+
 START_TEST(the_machine_gets_its_chips)
 {
 	ck_assert_int_eq(arch_vm_init(&kvm, _i), 0);
@@ -535,6 +586,10 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, the_deadline_timer_is_offered_if_kvm_has_it, 0, 2);
 	tcase_add_test(tc, a_host_without_topology_leaves_gets_none);
 	tcase_add_test(tc, a_host_that_lists_all_subleaves_gets_no_double_ones);
+	tcase_add_loop_test(tc, leaf_0x15_tells_the_rates_of_tsc_and_apic_timer, 0,
+			    ARRAY_SIZE(tsc_khz));
+	tcase_add_test(tc, the_timing_leaf_tells_the_same);
+	tcase_add_loop_test(tc, a_rate_that_kvm_does_not_know_is_not_told, 0, ARRAY_SIZE(no_khz));
 	tcase_add_loop_test(tc, the_machine_gets_its_chips, 0, 2);
 	tcase_add_loop_test(tc, a_chip_that_cannot_be_made_is_named, 0, ARRAY_SIZE(init_steps));
 	tcase_add_loop_test(tc, features_that_cannot_be_set_are_named, 0, 3);

@@ -16,6 +16,7 @@
 #include "layout.h"
 #include "log.h"
 #include "util.h"
+#include "x86_64_tsc.h"
 #include "zalloc.h"
 
 #define MAX_CPUID_ENTRIES 256u
@@ -232,7 +233,7 @@ int arch_vcpu_init(const struct arch_cpu *cpu, int vcpu_fd, unsigned int id)
 		struct kvm_msrs head;
 		uint8_t room[sizeof(struct kvm_msrs) + 2 * sizeof(struct kvm_msr_entry)];
 	} msrs = { .head.nmsrs = 2 };
-	int ret;
+	int ret, khz;
 
 	msrs.head.entries[0] = (struct kvm_msr_entry){
 		.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING,
@@ -243,6 +244,8 @@ int arch_vcpu_init(const struct arch_cpu *cpu, int vcpu_fd, unsigned int id)
 
 	cpuid_complete_topology(cpu->template, 0xb);
 	cpuid_complete_topology(cpu->template, 0x1f);
+	khz = id ? 0 : kvm_ioctl(vcpu_fd, KVM_GET_TSC_KHZ, NULL);
+	cpuid_tell_tsc(cpu->template, MAX_CPUID_ENTRIES, khz > 0 ? (uint32_t)khz : 0);
 	for (uint32_t i = 0; i < cpu->template->nent; i++)
 		cpuid_fix(cpu, &cpu->template->entries[i], id);
 	ret = kvm_ioctl(vcpu_fd, KVM_SET_CPUID2, cpu->template);

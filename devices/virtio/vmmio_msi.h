@@ -66,7 +66,12 @@ bool vmmio_msi_refused(struct vmmio_msi *m);
 /* Any thread: signals pass; neither masked nor held. */
 bool vmmio_msi_is_open(const struct vmmio_msi *m, unsigned int vector);
 
-/* Any thread: the eventfd to signal, or -1 if the signal is held back. */
+/*
+ * Any thread: the eventfd to signal, or -1 if the signal is held back. A vector
+ * masked or programmed between this and the signal does not stop it: it goes by
+ * the message that is in force then. Nobody counts such signals, for it may be
+ * the kernel that writes them (io_uring); the reset waits for the threads.
+ */
 int vmmio_msi_begin(struct vmmio_msi *m, unsigned int vector);
 
 #endif

@@ -27,12 +27,14 @@ struct option_def {
 static int opt_kernel(struct vm_config *c, const char *arg)
 {
 	c->files.kernel = arg;
+	c->files.kernel_fd = -1;	/* the last one holds */
 	return *arg && cli_passed_fd(arg, &c->files.kernel_fd) >= 0 ? 0 : -EINVAL;
 }
 
 static int opt_initrd(struct vm_config *c, const char *arg)
 {
 	c->files.initrd = arg;
+	c->files.initrd_fd = -1;
 	return *arg && cli_passed_fd(arg, &c->files.initrd_fd) >= 0 ? 0 : -EINVAL;
 }
 
@@ -41,8 +43,8 @@ static int opt_cmdline(struct vm_config *c, const char *arg)
 	for (const char *p = arg; *p; p++)
 		if ((unsigned char)*p < ' ')
 			return -EINVAL;
-	c->cmdline = arg;
-	return 0;
+	c->cmdline = c->cmdline ? vm_config_keep(c, c->cmdline, arg) : arg;
+	return c->cmdline ? 0 : -ENOMEM;
 }
 
 static int opt_no_default_cmdline(struct vm_config *c, const char *arg)
@@ -162,7 +164,8 @@ static const struct option_def options[] = {
 	{ "kernel", "F", "ELF vmlinux or bzImage to boot (required). fd=N: an open descriptor",
 	  opt_kernel },
 	{ "initrd", "F", "initial RAM disk; or fd=N", opt_initrd },
-	{ "cmdline", "S", "appended to the default kernel command line", opt_cmdline },
+	{ "cmdline", "S", "appended to the default kernel command line, and to one before it",
+	  opt_cmdline },
 	{ "no-default-cmdline", NULL, "--cmdline is the whole line", opt_no_default_cmdline },
 	{ "entry", "auto|pvh|linux64", "way into an ELF kernel: PVH if it has a note for it (auto)",
 	  opt_entry },
@@ -178,8 +181,8 @@ static const struct option_def options[] = {
 	{ "doorbells", "on|off", "a notification address per queue (on)", opt_doorbells },
 	{ "describe", "acpi|fdt|cmdline", "how the guest finds its devices (acpi)", opt_describe },
 	{ "pit", "on|off", "an 8254 timer for kernels that need one (off)", opt_pit },
-	{ "console", "stdio|none|file=F", "where the serial port goes (stdio). On a terminal\n"
-	  "Ctrl-A x quits, Ctrl-A h helps", opt_console },
+	{ "console", "stdio|none|file=F", "where the serial port goes (stdio); F is\n"
+	  "emptied first. On a terminal Ctrl-A x quits, Ctrl-A h helps", opt_console },
 	{ "stats", "F", "write counters to F as JSON at the end", opt_stats },
 	{ "log-level", "L", "error, warn, info or debug (info)", opt_log_level },
 	{ "jail", "on|auto|off", "rights given up before the guest runs: all of them or no start,\n"

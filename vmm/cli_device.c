@@ -18,6 +18,9 @@ const char cli_disk_help[] =
 	"queues=N          1..64, each with a thread and an interrupt (1)\n"
 	"queue-size=N      power of two, 4..1024 (256)\n"
 	"readonly=on|off   (off)\n"
+	"format=auto|raw   auto: what looks like qcow2 or the like is refused (auto)\n"
+	"lock=on|off       off: you see to it that nobody else writes to it (on)\n"
+	"discard=on|off    give space back that the guest does not need (on)\n"
 	"direct=on|off     bypass the host's page cache (off)\n"
 	"cache=writeback|writethrough|unsafe   when a write is stable (writeback)\n"
 	"aio=auto|io_uring|threads   how the host does the I/O (auto)\n"
@@ -26,7 +29,7 @@ const char cli_disk_help[] =
 	"cpus=LIST         host CPUs for the queues' threads, in turn: 0-3:8\n"
 	"serial=S          at most 20 characters\n"
 	"irq=msi|shared|single   instead of --irq\n"
-	"fd=N              an open descriptor instead of path";
+	"fd=N              an open descriptor, 3 or more, instead of path";
 
 const char cli_net_help[] =
 	"a network interface; may be repeated. Keys:\n"
@@ -39,25 +42,13 @@ const char cli_net_help[] =
 	"rss=on|off        the guest may spread received frames by a hash; takes root (off)\n"
 	"cpus=LIST         host CPUs for the pairs' threads, in turn: 0-3:8\n"
 	"irq=msi|shared|single   instead of --irq\n"
-	"fd=N              an open tap queue; once for each pair";
-
-/* A private copy that lives as long as the configuration. */
-static char *keep(struct vm_config *c, const char *s)
-{
-	char *copy = c->nr_strings < VM_MAX_STRINGS ? strdup(s) : NULL;
-
-	if (copy)
-		c->string[c->nr_strings++] = copy;
-	else
-		log_error("no memory for the options of a device");
-	return copy;
-}
+	"fd=N              an open tap queue, 3 or more; once for each pair";
 
 static int set_fd(const char *s, int *fd)
 {
 	uint64_t n;
 
-	if (cli_number(s, 0, INT32_MAX, &n))
+	if (cli_number(s, 3, INT32_MAX, &n))	/* 0 to 2 are the console's and the log's */
 		return -EINVAL;
 	*fd = (int)n;
 	return 0;
@@ -127,6 +118,39 @@ static int disk_direct(void *ctx, char *v)
 	return cli_on_off(v, &((struct vm_disk *)ctx)->blk.file.direct);
 }
 
+static int disk_format(void *ctx, char *v)
+{
+	static const char *const names[] = { "auto", "raw", NULL };
+	unsigned int i;
+
+	if (cli_choice(v, names, &i))
+		return -EINVAL;
+	((struct vm_disk *)ctx)->blk.file.format_raw = i;
+	return 0;
+}
+
+static int disk_lock(void *ctx, char *v)
+{
+	struct vm_disk *d = ctx;
+	bool on;
+
+	if (cli_on_off(v, &on))
+		return -EINVAL;
+	d->blk.file.unlocked = !on;
+	return 0;
+}
+
+static int disk_discard(void *ctx, char *v)
+{
+	struct vm_disk *d = ctx;
+	bool on;
+
+	if (cli_on_off(v, &on))
+		return -EINVAL;
+	d->blk.no_discard = !on;
+	return 0;
+}
+
 static int disk_serial(void *ctx, char *v)
 {
 	struct vm_disk *d = ctx;
@@ -188,19 +212,22 @@ static int disk_cpus(void *ctx, char *v)
 }
 
 static const struct cli_key disk_keys[] = {
-	{ "path", disk_path },
-	{ "fd", disk_fd },
-	{ "queues", disk_queues },
-	{ "queue-size", disk_queue_size },
-	{ "readonly", disk_readonly },
-	{ "direct", disk_direct },
-	{ "cache", disk_cache },
-	{ "aio", disk_aio },
-	{ "poll-us", disk_poll_us },
-	{ "sqpoll", disk_sqpoll },
-	{ "cpus", disk_cpus },
-	{ "serial", disk_serial },
-	{ "irq", disk_irq },
+	{ "path", disk_path, false },
+	{ "fd", disk_fd, false },
+	{ "queues", disk_queues, false },
+	{ "queue-size", disk_queue_size, false },
+	{ "readonly", disk_readonly, false },
+	{ "direct", disk_direct, false },
+	{ "format", disk_format, false },
+	{ "lock", disk_lock, false },
+	{ "discard", disk_discard, false },
+	{ "cache", disk_cache, false },
+	{ "aio", disk_aio, false },
+	{ "poll-us", disk_poll_us, false },
+	{ "sqpoll", disk_sqpoll, false },
+	{ "cpus", disk_cpus, false },
+	{ "serial", disk_serial, false },
+	{ "irq", disk_irq, false },
 };
 
 /* Keys of --net. */
@@ -279,17 +306,17 @@ static int net_cpus(void *ctx, char *v)
 }
 
 static const struct cli_key net_keys[] = {
-	{ "tap", net_tap },
-	{ "queues", net_queues },
-	{ "queue-size", net_queue_size },
-	{ "mac", net_mac },
-	{ "mtu", net_mtu },
-	{ "vhost", net_vhost },
-	{ "inline-kick", net_inline_kick },
-	{ "rss", net_rss },
-	{ "fd", net_fd },
-	{ "cpus", net_cpus },
-	{ "irq", net_irq },
+	{ "tap", net_tap, false },
+	{ "queues", net_queues, false },
+	{ "queue-size", net_queue_size, false },
+	{ "mac", net_mac, false },
+	{ "mtu", net_mtu, false },
+	{ "vhost", net_vhost, false },
+	{ "inline-kick", net_inline_kick, false },
+	{ "rss", net_rss, false },
+	{ "fd", net_fd, true },
+	{ "cpus", net_cpus, false },
+	{ "irq", net_irq, false },
 };
 
 /* The line of an option's help that tells of a key, or "" if there is no such key. */
@@ -334,13 +361,19 @@ static const struct key_set net_set = { "net", cli_net_help, net_keys, ARRAY_SIZ
 
 static int add_keys(struct vm_config *c, const struct key_set *set, const char *arg, void *ctx)
 {
-	char *text = keep(c, arg);
+	char *text = vm_config_keep(c, arg, NULL);
 	const char *bad = "";
+	int ret;
 
 	if (!text)
 		return -ENOMEM;
-	return cli_keys(text, set->keys, set->nr_keys, ctx, &bad) ?
-	       bad_key(set->option, set->help, bad) : 0;
+	ret = cli_keys(text, set->keys, set->nr_keys, ctx, &bad);
+	if (ret == -EEXIST) {
+		log_error("--%s: \"%s\": %.*s= is there twice", set->option, bad,
+			  (int)strcspn(bad, "="), bad);
+		return -E2BIG;		/* said already */
+	}
+	return ret ? bad_key(set->option, set->help, bad) : 0;
 }
 
 static int said(const char *what)

@@ -135,6 +135,7 @@ static const struct cli_key *find_key(const struct cli_key *keys, size_t nr, con
 
 int cli_keys(char *text, const struct cli_key *keys, size_t nr_keys, void *ctx, const char **bad)
 {
+	uint64_t seen = 0;
 	char *item;
 
 	while ((item = next_item(&text))) {
@@ -146,10 +147,15 @@ int cli_keys(char *text, const struct cli_key *keys, size_t nr_keys, void *ctx, 
 			return -EINVAL;
 		*value = 0;
 		k = find_key(keys, nr_keys, item);
+		if (k && !k->repeats && seen >> (k - keys) & 1) {
+			*value = '=';
+			return -EEXIST;
+		}
 		if (!k || k->set(ctx, value + 1)) {
 			*value = '=';
 			return -EINVAL;
 		}
+		seen |= 1ull << (k - keys);
 	}
 	return 0;
 }

@@ -31,11 +31,15 @@ int cli_choice(const char *s, const char *const *names, unsigned int *out);
 struct cli_key {
 	const char *key;
 	int (*set)(void *ctx, char *value);	/* 0, or -EINVAL for a bad value */
+	bool repeats;				/* else a second one is an error */
 };
+
+#define CLI_MAX_KEYS 64u	/* in one table */
 
 /*
  * Goes through "key=value,key=value". text is changed; values point into it.
- * On -EINVAL *bad is the item in question, for the message.
+ * On -EINVAL *bad is the item in question, for the message; -EEXIST: its key
+ * was there before.
  */
 int cli_keys(char *text, const struct cli_key *keys, size_t nr_keys, void *ctx, const char **bad);
 

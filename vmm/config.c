@@ -8,6 +8,7 @@
 #include <sys/sysinfo.h>
 
 #include "util.h"
+#include "zalloc.h"
 
 /*
  * Kernels read these before what the user wrote, so the user has the last
@@ -39,6 +40,20 @@ void vm_config_release(struct vm_config *c)
 	c->nr_strings = 0;
 }
 
+char *vm_config_keep(struct vm_config *c, const char *s, const char *more)
+{
+	size_t len = strlen(s) + (more ? 1 + strlen(more) : 0) + 1;
+	char *copy = c->nr_strings < VM_MAX_STRINGS ? malloc(len) : NULL;
+
+	if (!copy) {
+		log_error("no memory for the options");
+		return NULL;
+	}
+	snprintf(copy, len, "%s%s%s", s, more ? " " : "", more ? more : "");
+	c->string[c->nr_strings++] = copy;
+	return copy;
+}
+
 static int check_memory(const struct vm_config *c)
 {
 	struct sysinfo host;
@@ -53,6 +68,47 @@ static int check_memory(const struct vm_config *c)
 	if (c->backing == GUEST_MEM_HUGETLB && c->memory % MIB(2))
 		return log_fail(-EINVAL, "--memory: huge pages need a multiple of 2M");
 	return 0;
+}
+
+static void add_fd(int *to, unsigned int *n, int fd)
+{
+	if (fd < 0)
+		return;
+	if (to)
+		to[*n] = fd;
+	++*n;
+}
+
+unsigned int vm_config_passed_fds(const struct vm_config *c, int *fd)
+{
+	unsigned int n = 0;
+
+	add_fd(fd, &n, c->kvm_fd);
+	add_fd(fd, &n, c->files.kernel_fd);
+	add_fd(fd, &n, c->files.initrd_fd);
+	for (unsigned int i = 0; i < c->nr_disks; i++)
+		add_fd(fd, &n, c->disk[i].blk.file.fd);
+	for (unsigned int i = 0; i < c->nr_nets; i++)
+		for (unsigned int j = 0; j < c->net[i].net.nr_fds; j++)
+			add_fd(fd, &n, c->net[i].net.fd[j]);
+	return n;
+}
+
+/* One descriptor is one thing: who closes it closes it for the other. */
+static int check_fds(const struct vm_config *c)
+{
+	unsigned int n = vm_config_passed_fds(c, NULL);
+	int *fd = zalloc(n + 1, sizeof(*fd)), ret = 0;
+
+	if (!fd)
+		return -ENOMEM;
+	vm_config_passed_fds(c, fd);
+	for (unsigned int i = 0; i < n && !ret; i++)
+		for (unsigned int j = 0; j < i && !ret; j++)
+			if (fd[i] == fd[j])
+				ret = log_fail(-EINVAL, "fd=%d is there twice", fd[i]);
+	free(fd);
+	return ret;
 }
 
 static int check_macs(const struct vm_config *c)
@@ -76,7 +132,8 @@ int vm_config_check(const struct vm_config *c)
 	if (c->nr_disks + c->nr_nets > LAYOUT_VIRTIO_MAX)
 		return log_fail(-EINVAL, "%u devices: at most %u fit",
 				c->nr_disks + c->nr_nets, LAYOUT_VIRTIO_MAX);
-	return check_macs(c);
+	ret = check_fds(c);
+	return ret ? ret : check_macs(c);
 }
 
 static bool has_word(const char *line, const char *word)

@@ -73,8 +73,17 @@ struct vm_config {
 void vm_config_init(struct vm_config *c);
 void vm_config_release(struct vm_config *c);
 
+/*
+ * A private copy of s, and of a blank and more behind it unless NULL, that lives
+ * as long as c. NULL after one log line.
+ */
+char *vm_config_keep(struct vm_config *c, const char *s, const char *more);
+
 /* What cannot be told from one option alone. -EINVAL after one log line. */
 int vm_config_check(const struct vm_config *c);
+
+/* The descriptors that were passed in: into fd, unless NULL. Returns how many. */
+unsigned int vm_config_passed_fds(const struct vm_config *c, int *fd);
 
 /*
  * A timer chip is wanted: by the user, or because the guest may find no interrupt

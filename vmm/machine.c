@@ -97,12 +97,37 @@ static int add_device(const struct builder *b, struct virtio_dev *dev, enum vm_i
 	return 0;
 }
 
+static bool is_same(const struct blk_identity *a, const struct blk_identity *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+bool machine_has_disk(const struct machine *m, const struct blk_identity *id)
+{
+	for (unsigned int i = 0; i < LAYOUT_VIRTIO_MAX && m->disk[i]; i++)
+		if (is_same(&m->disk[i]->identity, id))
+			return true;
+	return false;
+}
+
+/* Locks tell processes and descriptions apart, but not two descriptors of ours. */
+static int check_shared(const struct machine *m, unsigned int i)
+{
+	for (unsigned int j = 0; j < i; j++)
+		if (is_same(&m->disk[i]->identity, &m->disk[j]->identity) &&
+		    !(m->disk[i]->readonly && m->disk[j]->readonly))
+			return log_fail(-EBUSY, "blk%u: the same file or device as blk%u", i, j);
+	return 0;
+}
+
 static int open_disk(struct machine *m, const struct vm_disk *d, unsigned int i)
 {
 	char name[16];
+	int ret;
 
 	snprintf(name, sizeof(name), "blk%u", i);
-	return blk_file_open(&m->disk[i], &d->blk.file, name);
+	ret = blk_file_open(&m->disk[i], &d->blk.file, name);
+	return ret ? ret : check_shared(m, i);
 }
 
 static int open_net(struct machine *m, const struct vm_net *n, unsigned int i)

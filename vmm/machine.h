@@ -13,6 +13,8 @@
 #include "layout.h"
 #include "vmmio.h"
 
+struct blk_identity;
+
 struct blk_backend;
 struct irq_sink;
 struct kvm;
@@ -40,6 +42,8 @@ struct machine {
 int machine_open(struct machine *m, const struct vm_config *c);
 
 /* Bytes of the largest disk. After machine_open(). */
+/* Is that file, or device, a disk of this machine? Before machine_build(). */
+bool machine_has_disk(const struct machine *m, const struct blk_identity *id);
 uint64_t machine_max_disk(const struct machine *m);
 
 /* Threads that the devices will have. */

@@ -189,7 +189,9 @@ static int vm_build(struct vm *vm)
 		ret = vm_add_ports(vm);
 	if (!ret)
 		ret = build_machine(vm);
-	return ret ? ret : load_guest(vm, pit);
+	if (!ret)
+		ret = load_guest(vm, pit);
+	return ret ? ret : vm_empty_outputs(vm);
 }
 
 int vm_create(struct vm **out, const struct vm_config *c)

@@ -30,40 +30,15 @@ static void raise_descriptor_limit(void)
 	}
 }
 
-static void keep_fd(int *keep, unsigned int *n, int fd)
-{
-	if (fd < 0)
-		return;
-	if (keep)
-		keep[*n] = fd;
-	++*n;
-}
-
-/* The descriptors that were passed in. keep NULL: only counts them. */
-static unsigned int list_passed(const struct vm_config *c, int *keep)
-{
-	unsigned int n = 0;
-
-	keep_fd(keep, &n, c->kvm_fd);
-	keep_fd(keep, &n, c->files.kernel_fd);
-	keep_fd(keep, &n, c->files.initrd_fd);
-	for (unsigned int i = 0; i < c->nr_disks; i++)
-		keep_fd(keep, &n, c->disk[i].blk.file.fd);
-	for (unsigned int i = 0; i < c->nr_nets; i++)
-		for (unsigned int j = 0; j < c->net[i].net.nr_fds; j++)
-			keep_fd(keep, &n, c->net[i].net.fd[j]);
-	return n;
-}
-
 static int close_inherited(const struct vm_config *c)
 {
-	unsigned int n = list_passed(c, NULL);
+	unsigned int n = vm_config_passed_fds(c, NULL);
 	int *keep = zalloc(n + 1, sizeof(*keep));
 	int ret;
 
 	if (!keep)
 		return -ENOMEM;
-	list_passed(c, keep);
+	vm_config_passed_fds(c, keep);
 	ret = sandbox_start(keep, n);
 	free(keep);
 	return ret;
@@ -85,14 +60,39 @@ static void open_log(struct vm *vm)
 	log_set_fd(vm->log.fd, vm->log.is_socket);
 }
 
+/* Taken by us alone; not emptied yet: the start may still be refused. */
+static int open_for_output(const char *option, const char *path, int more)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | more;
+	int fd = open(path, flags, 0666);
+	struct stat st;
+
+	if (fd < 0 && errno == ENXIO)
+		return log_fail(-ENXIO, "--%s: nobody reads from %s", option, path);
+	if (fd < 0 || fstat(fd, &st))
+		return log_errno("--%s: %s", option, path);
+	if (S_ISBLK(st.st_mode)) {
+		close(fd);
+		return log_fail(-EINVAL, "--%s: %s is a block device", option, path);
+	}
+	/* A file system without locks is no reason to refuse a log. */
+	if (S_ISREG(st.st_mode) && fcntl(fd, F_OFD_SETLK, &all) &&
+	    (errno == EAGAIN || errno == EACCES)) {
+		close(fd);
+		return log_fail(-EBUSY, "--%s: %s is in use by another program", option, path);
+	}
+	return fd;
+}
+
 static int open_console_file(struct vm *vm)
 {
-	int fd = open(vm->cfg->console_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int fd = open_for_output("console", vm->cfg->console_file, O_APPEND);
 
 	if (fd < 0)
-		return log_errno("--console: %s", vm->cfg->console_file);
+		return fd;
 	output_open(&vm->console, fd);
-	if (vm->console.fd != fd)
+	if (vm->console.file != fd)
 		close(fd);
 	return 0;
 }
@@ -116,8 +116,63 @@ static int open_stats(struct vm *vm)
 	if (!vm->cfg->stats_file)
 		return 0;
 	json_object_seed(0);	/* else jansson opens /dev/urandom later, from inside the sandbox */
-	vm->stats_fd = open(vm->cfg->stats_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	return vm->stats_fd < 0 ? log_errno("--stats: %s", vm->cfg->stats_file) : 0;
+	vm->stats_fd = open_for_output("stats", vm->cfg->stats_file, 0);
+	if (vm->stats_fd < 0)
+		return vm->stats_fd;
+	return fcntl(vm->stats_fd, F_SETFL, 0) ? log_errno("--stats") : 0;
+}
+
+static bool is_same_file(const struct stat *st, int fd)
+{
+	struct stat other;
+
+	return fd >= 0 && !fstat(fd, &other) && st->st_dev == other.st_dev &&
+	       st->st_ino == other.st_ino;
+}
+
+/* What is written to must not be what is read from, or written to otherwise. */
+static int check_output(const struct vm *vm, const char *option, const char *path, int fd)
+{
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return 0;
+	if (!is_same_file(&st, vm->files.kernel_fd) && !is_same_file(&st, vm->files.initrd_fd) &&
+	    !machine_has_disk(&vm->machine, &(struct blk_identity){ st.st_dev, st.st_ino }))
+		return 0;
+	return log_fail(-EINVAL, "--%s: %s is the kernel, the initrd or a disk of this guest",
+			option, path);
+}
+
+static int open_outputs(struct vm *vm)
+{
+	int console_fd = -1, ret = open_console(vm);
+
+	if (!ret && vm->cfg->console == VM_CONSOLE_FILE) {
+		console_fd = vm->console.file;
+		ret = check_output(vm, "console", vm->cfg->console_file, console_fd);
+	}
+	if (!ret)
+		ret = open_stats(vm);	/* a lock keeps it from being the console's file */
+	return ret ? ret : check_output(vm, "stats", vm->cfg->stats_file, vm->stats_fd);
+}
+
+static int empty(int fd, const char *option, const char *path)
+{
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || !st.st_size)
+		return 0;
+	return ftruncate(fd, 0) ? log_errno("--%s: %s", option, path) : 0;
+}
+
+int vm_empty_outputs(struct vm *vm)
+{
+	int ret = empty(vm->stats_fd, "stats", vm->cfg->stats_file);
+
+	if (!ret && vm->cfg->console == VM_CONSOLE_FILE)
+		ret = empty(vm->console.file, "console", vm->cfg->console_file);
+	return ret;
 }
 
 int vm_open(struct vm *vm)
@@ -136,10 +191,8 @@ int vm_open(struct vm *vm)
 	if (!ret)
 		ret = open_file(vm->files.initrd, &vm->files.initrd_fd);
 	if (!ret)
-		ret = open_console(vm);
-	if (!ret)
-		ret = open_stats(vm);
-	return ret ? ret : machine_open(&vm->machine, vm->cfg);
+		ret = machine_open(&vm->machine, vm->cfg);
+	return ret ? ret : open_outputs(vm);
 }
 
 static void close_file(int *fd)
@@ -172,7 +225,7 @@ static uint64_t max_file(const struct vm *vm)
 	uint64_t max = machine_max_disk(&vm->machine);
 
 	if (vm->cfg->console == VM_CONSOLE_FILE || vm->stats_fd >= 0)
-		max = MAX(max, OUTPUT_GROWTH);		/* they were emptied as they were opened */
+		max = MAX(max, OUTPUT_GROWTH);		/* they are emptied */
 	max = MAX(max, vm->console.room);
 	return MAX(max, vm->log.room);
 }

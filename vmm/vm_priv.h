@@ -53,6 +53,9 @@ int vm_final_status(const struct vm *vm);	/* VM_EXIT_*; all vCPUs have ended. Lo
 /* vm_open.c: opens all files and devices. 0 or -errno, logged; vm_close() in both cases. */
 int vm_open(struct vm *vm);
 void vm_close_files(struct vm *vm);	/* kernel and initrd */
+
+/* Empties the files that take output: last, when the start cannot be refused any more. */
+int vm_empty_outputs(struct vm *vm);
 void vm_close(struct vm *vm);		/* what is still open */
 
 /* The jail around what is open. 0 or -errno, logged. */

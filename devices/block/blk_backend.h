@@ -27,6 +27,11 @@ struct blk_backend_ops {
 	void (*free)(struct blk_backend *b);
 };
 
+/* The file or the device behind a disk; the same whatever its name. */
+struct blk_identity {
+	uint64_t dev, ino;		/* ino 0: a block device */
+};
+
 struct blk_backend {	/* set once */
 	const struct blk_backend_ops *ops;
 	uint64_t size;			/* bytes, a multiple of block_size */
@@ -36,6 +41,7 @@ struct blk_backend {	/* set once */
 	bool readonly;
 	bool direct;			/* the page cache is left out */
 	bool async_reads, async_writes;	/* io_uring can do them without a thread of its own */
+	struct blk_identity identity;
 	int fd;				/* for io_uring; the backend's. -1: none */
 };
 

@@ -13,10 +13,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "blk_backend.h"
+#include "blk_format.h"
+#include "blk_lock.h"
 #include "iov.h"
 #include "log.h"
 #include "util.h"
@@ -25,8 +26,6 @@
 #define SECTOR 512u
 #define PAGE 4096u
 #define ZEROES_LEN (64 * 1024u)
-#define LOCK_TRIES 50
-#define LOCK_PAUSE_NS 10000000
 
 struct blk_file {
 	struct blk_backend be;
@@ -185,39 +184,31 @@ static int set_flags(int fd, const struct blk_file_cfg *cfg, const char *name)
 	return 0;
 }
 
-/*
- * The kernel takes a ring apart some time after its process is gone, and with
- * it the last reference to an image. So a lock is tried for a while.
- */
-static int try_lock(int fd, short type)
-{
-	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
-	int ret = fcntl(fd, F_OFD_SETLK, &lock);
-
-	for (int i = 0; ret && (errno == EAGAIN || errno == EACCES) && i < LOCK_TRIES; i++) {
-		nanosleep(&(struct timespec){ .tv_nsec = LOCK_PAUSE_NS }, NULL);
-		ret = fcntl(fd, F_OFD_SETLK, &lock);
-	}
-	return ret;
-}
-
-static int lock_image(int fd, const struct blk_file_cfg *cfg, const char *name)
-{
-	if (!try_lock(fd, cfg->readonly ? F_RDLCK : F_WRLCK))
-		return 0;
-	if (errno == EAGAIN || errno == EACCES)
-		return log_fail(-EBUSY, "%s: %s is in use by another program%s", name, cfg->path,
-				cfg->readonly ? " that writes to it" : "");
-	return log_errno("%s: lock %s", name, cfg->path);
-}
-
 /* The number of bytes, or -errno. */
-static ssize_t try_read(const struct blk_backend *b, void *buf, uint32_t len, int flags)
+static ssize_t try_read(const struct blk_backend *b, void *buf, uint64_t at, int flags)
 {
-	struct iovec iov = { buf, len };
-	ssize_t n = preadv2(b->fd, &iov, 1, 0, flags);
+	struct iovec iov = { buf, b->block_size };
+	ssize_t n = preadv2(b->fd, &iov, 1, (off_t)at, flags);
 
 	return n < 0 ? -errno : n;
+}
+
+static int check_format(const struct blk_backend *b, uint8_t *buf, const char *path,
+			const char *name)
+{
+	const char *advice = NULL, *format = NULL;
+	ssize_t n = try_read(b, buf, 0, 0);
+
+	if (n >= (ssize_t)BLK_FORMAT_HEAD)
+		format = blk_format_name(buf, &advice);
+	if (!format && b->size >= b->block_size)
+		n = try_read(b, buf, b->size - b->block_size, 0);
+	if (!format && n == (ssize_t)b->block_size)
+		format = blk_format_at_end(buf + n - BLK_FORMAT_TAIL, &advice);
+	if (!format)
+		return 0;
+	return log_fail(-EINVAL, "%s: %s looks like %s: %s, or format=raw says that it is one",
+			name, path, format, advice);
 }
 
 /*
@@ -226,20 +217,31 @@ static ssize_t try_read(const struct blk_backend *b, void *buf, uint32_t len, in
  * it cannot (tmpfs, for one), io_uring hands it to a thread, which costs more
  * than doing it here; writes to the page cache it hands over on most.
  */
-static void probe_reads(struct blk_file *f)
+static void probe_reads(struct blk_file *f, uint8_t *buf)
 {
 	struct blk_backend *b = &f->be;
-	uint8_t *buf = aligned_alloc(PAGE, PAGE);
-	ssize_t n = buf ? try_read(b, buf, b->block_size, RWF_NOWAIT) : -ENOMEM;
+	ssize_t n = try_read(b, buf, 0, RWF_NOWAIT);
 
-	if (n < 0 && b->direct && !f->is_block_device &&
-	    (!buf || try_read(b, buf, b->block_size, 0) < 0)) {
+	if (n < 0 && b->direct && !f->is_block_device && try_read(b, buf, 0, 0) < 0) {
 		b->block_size = b->physical_block_size = PAGE;
-		n = buf ? try_read(b, buf, PAGE, RWF_NOWAIT) : n;
+		n = try_read(b, buf, 0, RWF_NOWAIT);
 	}
 	b->async_reads = n > 0 || n == -EAGAIN;
 	b->async_writes = b->async_reads && b->direct;
+}
+
+static int probe_content(struct blk_file *f, const struct blk_file_cfg *cfg, const char *name)
+{
+	uint8_t *buf = aligned_alloc(PAGE, MAX(PAGE, f->be.block_size));
+	int ret = 0;
+
+	if (!buf)
+		return log_fail(-ENOMEM, "%s: out of memory", name);
+	probe_reads(f, buf);
+	if (!cfg->format_raw)
+		ret = check_format(&f->be, buf, cfg->path, name);
 	free(buf);
+	return ret;
 }
 
 static void probe_file(struct blk_file *f, const struct stat *st)
@@ -249,16 +251,20 @@ static void probe_file(struct blk_file *f, const struct stat *st)
 	f->be.physical_block_size = PAGE;
 }
 
-static int probe_block_device(struct blk_file *f, const char *name)
+static int probe_block_device(struct blk_file *f, const struct blk_file_cfg *cfg,
+			      const char *name)
 {
 	uint64_t size;
-	int logical;
+	int logical, protected = 0;
 	unsigned int physical, optimal;
 	int fd = f->be.fd;
 
 	if (ioctl(fd, BLKGETSIZE64, &size) || ioctl(fd, BLKSSZGET, &logical) ||
 	    ioctl(fd, BLKPBSZGET, &physical) || ioctl(fd, BLKIOOPT, &optimal))
 		return log_errno("%s: size of the block device", name);
+	if (!cfg->readonly && !ioctl(fd, BLKROGET, &protected) && protected)
+		return log_fail(-EROFS, "%s: %s cannot be written; use readonly=on", name,
+				cfg->path);
 	f->is_block_device = true;
 	f->be.size = size;
 	f->be.block_size = (uint32_t)logical;
@@ -275,15 +281,19 @@ static int probe_image(struct blk_file *f, const struct blk_file_cfg *cfg, const
 	if (fstat(f->be.fd, &st))
 		return log_errno("%s: %s", name, cfg->path);
 	if (S_ISBLK(st.st_mode))
-		ret = probe_block_device(f, name);
+		ret = probe_block_device(f, cfg, name);
 	else if (S_ISREG(st.st_mode))
 		probe_file(f, &st);
 	else
 		return log_fail(-EINVAL, "%s: %s is neither a regular file nor a block device",
 				name, cfg->path);
+	f->be.identity = (struct blk_identity){
+		S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev, S_ISBLK(st.st_mode) ? 0 : st.st_ino,
+	};
+	if (!ret)
+		ret = probe_content(f, cfg, name);
 	if (ret)
 		return ret;
-	probe_reads(f);
 	if (!f->be.size || f->be.size % f->be.block_size)
 		return log_fail(-EINVAL, "%s: %s has %llu bytes; a disk has a multiple of %u",
 				name, cfg->path, (unsigned long long)f->be.size, f->be.block_size);
@@ -307,8 +317,8 @@ int blk_file_open(struct blk_backend **out, const struct blk_file_cfg *cfg, cons
 		ret = set_flags(f->be.fd, &c, name);
 	if (!ret)
 		ret = probe_image(f, &c, name);
-	if (!ret)
-		ret = lock_image(f->be.fd, &c, name);
+	if (!ret && !c.unlocked)
+		ret = blk_lock(&f->be.fd, c.readonly, f->is_block_device, c.path, name);
 	if (ret)
 		goto fail;
 	*out = &f->be;

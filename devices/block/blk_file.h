@@ -2,8 +2,8 @@
 /*
  * Disk backend over a raw file or a block device.
  *
- * The image is locked with an open file description lock: one writer or any
- * number of readers. The format is never guessed from what the guest wrote.
+ * The image is locked: one writer or any number of readers (blk_lock.h). The
+ * format is never guessed: what looks like another one is refused (blk_format.h).
  */
 #ifndef MIMSY_BLK_FILE_H
 #define MIMSY_BLK_FILE_H
@@ -17,6 +17,8 @@ struct blk_file_cfg {
 	int fd;			/* -1, or an open descriptor that is used instead of path; taken */
 	bool readonly;
 	bool direct;		/* O_DIRECT */
+	bool format_raw;	/* the user says so: whatever it looks like */
+	bool unlocked;		/* no lock is taken: the user sees to it that nobody else writes */
 };
 
 /* name ("blk0") goes in front of messages; borrowed for the call. Logs what is wrong. */

@@ -42,7 +42,7 @@ static int parse_range(struct blk_range *range, const struct virtio_blk_discard_
 
 	range->sector = le64toh(raw->sector);
 	range->nr_sectors = le32toh(raw->num_sectors);
-	range->unmap = flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	range->unmap = flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP && !limits->no_discard;
 	if (flags & ~known)
 		return VIRTIO_BLK_S_UNSUPP;
 	if (!range->nr_sectors || range->nr_sectors > max)
@@ -78,6 +78,8 @@ static int parse_type(struct blk_req *req, const struct blk_limits *limits, uint
 
 	if (to_device && (limits->readonly || in_len))
 		return VIRTIO_BLK_S_IOERR;
+	if (req->type == VIRTIO_BLK_T_DISCARD && limits->no_discard)
+		return VIRTIO_BLK_S_UNSUPP;
 	switch (req->type) {
 	case VIRTIO_BLK_T_IN:
 	case VIRTIO_BLK_T_OUT:

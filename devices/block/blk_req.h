@@ -24,6 +24,7 @@
 struct blk_limits {
 	uint64_t nr_sectors;	/* of 512 bytes, whatever the block size */
 	bool readonly;
+	bool no_discard;	/* the image keeps the space it has */
 };
 
 struct blk_range {

@@ -174,7 +174,9 @@ static uint64_t offered_features(const struct virtio_blk_cfg *cfg, const struct 
 		f |= 1ull << VIRTIO_BLK_F_MQ;
 	if (be->readonly)
 		return f | 1ull << VIRTIO_BLK_F_RO;
-	f |= 1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
+	f |= 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
+	if (!cfg->no_discard)
+		f |= 1ull << VIRTIO_BLK_F_DISCARD;
 	if (cfg->cache != VIRTIO_BLK_WRITETHROUGH)
 		f |= 1ull << VIRTIO_BLK_F_FLUSH;
 	if (cfg->cache == VIRTIO_BLK_WRITEBACK)
@@ -200,7 +202,7 @@ static void fill_config(struct virtio_blk_config *c, const struct virtio_blk_cfg
 	c->discard_sector_alignment = htole32(be->physical_block_size / BLK_SECTOR);
 	c->max_write_zeroes_sectors = htole32(BLK_MAX_WRITE_ZEROES);
 	c->max_write_zeroes_seg = htole32(BLK_MAX_RANGES);
-	c->write_zeroes_may_unmap = 1;
+	c->write_zeroes_may_unmap = !cfg->no_discard;
 }
 
 static const char *why_no_uring(int err)
@@ -261,6 +263,7 @@ static void init_disk(struct virtio_blk *b, const struct virtio_blk_cfg *cfg,
 	b->disk.errors = &b->dev.errors;
 	b->disk.limits.nr_sectors = be->size / BLK_SECTOR;
 	b->disk.limits.readonly = be->readonly;
+	b->disk.limits.no_discard = cfg->no_discard;
 	memcpy(b->disk.serial, cfg->serial, MIN(strlen(cfg->serial), sizeof(b->disk.serial)));
 	b->disk.ignore_flush = cfg->cache == VIRTIO_BLK_UNSAFE;
 	b->disk.poll_us = cfg->poll_us;

@@ -35,6 +35,7 @@ struct virtio_blk_cfg {
 	enum virtio_blk_cache cache;
 	enum virtio_blk_aio aio;
 	uint32_t poll_us;		/* adaptive polling: longest wait awake; 0: none */
+	bool no_discard;		/* the image keeps the space it has */
 	bool sqpoll;			/* io_uring with a kernel thread that submits, or nothing */
 	const int *cpus;		/* queue i's thread runs on CPU cpus[i % nr_cpus] */
 	unsigned int nr_cpus;		/* 0: anywhere */

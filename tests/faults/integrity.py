@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import re
+import stat
 import subprocess
 import time
 
@@ -319,6 +320,54 @@ def check_lock(t, opts):
     for r in readers:
         r.terminate()
         r.wait()
+
+
+def loop_device(path, *options):
+    """A loop device over path, or None where there are none."""
+    try:
+        done = subprocess.run(["losetup", *options, "-f", "--show", path], capture_output=True,
+                              text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if not done.returncode else None
+
+
+def refused(m, options):
+    m.options = [options]
+    p = m.start(stderr=subprocess.PIPE)
+    _, err = p.communicate()
+    return p.returncode == 1 and err.count(b"\n") == 1, err
+
+
+def check_block_device(t, opts):
+    """A device may have several nodes, so a lock of one of them is not enough."""
+    first, second = (Machine(opts, "watch", []) for _ in range(2))
+    image = first.disks[0]
+    fresh_disk(image)
+    dev = loop_device(image)
+    if not dev:
+        t.skip("D7 a block device has one writer", "no loop device here")
+        return
+    node = image + "-node"
+    os.mknod(node, stat.S_IFBLK | 0o600, os.stat(dev).st_rdev)
+    try:
+        first.options = [f"path={dev}"]
+        p = first.start(stdout=subprocess.PIPE)
+        p.stdout.readline()
+        for options in ("", ",readonly=on"):
+            ok, err = refused(second, f"path={node}{options}")
+            t.check(f"D7 a block device in use is refused by another node, too{options}",
+                    ok and b"in use by another program" in err, str(err))
+        p.kill()
+        p.wait()
+    finally:
+        os.unlink(node)
+        subprocess.run(["losetup", "-d", dev], check=False)
+    dev = loop_device(image, "-r")
+    ok, err = refused(second, f"path={dev}")
+    t.check("D7 a device that cannot be written is no disk to write to", ok and
+            b"readonly=on" in err, str(err))
+    subprocess.run(["losetup", "-d", dev], check=False)
 
 
 class SlowWrites(recorder.Recorder):

@@ -228,7 +228,7 @@ static void prove_requests(struct request *r)
 
 	for (unsigned int readonly = 0; readonly < 2; readonly++) {
 		for (unsigned int d = 0; d < ARRAY_SIZE(disks); d++) {
-			struct blk_limits l = { disks[d], readonly };
+			struct blk_limits l = { disks[d], readonly, false };
 
 			for (unsigned int t = 0; t < ARRAY_SIZE(types); t++)
 				cases += check_type(r, types[t], &l);
@@ -240,7 +240,7 @@ static void prove_requests(struct request *r)
 
 static void prove_cuts(struct request *r)
 {
-	struct blk_limits l = { 8, false };
+	struct blk_limits l = { 8, false, false };
 	uint64_t cases = 0;
 
 	memset(r, 0, sizeof(*r));
@@ -292,7 +292,7 @@ static void prove_ranges(struct request *r)
 	for (unsigned int type = 11; type <= 13; type += 2) {
 		set_header(r, type, 0);
 		for (unsigned int d = 1; d < ARRAY_SIZE(disks); d++) {
-			struct blk_limits l = { disks[d], false };
+			struct blk_limits l = { disks[d], false, false };
 
 			for (unsigned int i = 0; i < BLK_MAX_RANGES + 1; i++)
 				set_range(r, i, 0, 1, 0);

@@ -79,28 +79,6 @@ START_TEST(what_is_written_is_read_back)
 }
 END_TEST
 
-/* What begins like another format is as raw as all else. row B6 */
-START_TEST(the_format_of_an_image_is_never_guessed)
-{
-	static const char *const magic[] = { "QFI\xfb\0\0\0\3", "KDMV\1\0\0", "conectix",
-					     "vhdxfile", "<<< QEMU VM Virtual Disk Image >>>" };
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(magic); i++) {
-		struct iovec iov = { buf, 512 };
-
-		ck_assert_int_eq(pwrite(fd, magic[i], 8, 0), 8);
-		ck_assert_int_eq(open_it(), 0);
-		ck_assert_uint_eq(be->size, LEN);
-		ck_assert_int_eq(be->ops->readv(be, &iov, 1, 0), 0);
-		ck_assert_mem_eq(buf, magic[i], 8);
-		be->ops->free(be);
-		be = NULL;
-	}
-	close(fd);
-}
-END_TEST
-
 START_TEST(a_flush_succeeds)
 {
 	ck_assert_int_eq(open_it(), 0);
@@ -300,7 +278,6 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, what_is_written_is_read_back);
-	tcase_add_test(tc, the_format_of_an_image_is_never_guessed);
 	tcase_add_test(tc, a_flush_succeeds);
 	tcase_add_test(tc, reading_a_truncated_image_is_an_error);
 	tcase_add_test(tc, a_full_disk_is_an_error_and_no_signal);

@@ -209,7 +209,7 @@ static int set_b(void *ctx, char *value)
 	return 0;
 }
 
-static const struct cli_key keys[] = { { "a", set_a }, { "bb", set_b } };
+static const struct cli_key keys[] = { { "a", set_a, false }, { "bb", set_b, true } };
 
 static const struct {
 	const char *text, *a, *b;	/* NULL: not set */
@@ -223,7 +223,7 @@ static const struct {
 	{ "a=,,", ",", NULL },
 	{ "a=,,,bb=,,", ",", "," },
 	{ "a=1,,,bb=2", "1,", "2" },
-	{ "a=1,a=3", "3", NULL },			/* the last one has it */
+	{ "bb=1,bb=3", NULL, "3" },			/* this key may be there twice */
 };
 
 START_TEST(a_list_sets_its_keys)
@@ -252,10 +252,21 @@ static const struct {
 	{ "a=1,", "" },
 	{ ",a=1", "" },
 	{ "a=bad", "a=bad" },
-	{ "a=1,bb=2,a=bad,bb=3", "a=bad" },
+	{ "bb=1,bb=2,a=bad,bb=3", "a=bad" },
 	{ "A=1", "A=1" },
 	{ "a =1", "a =1" },
 };
+
+START_TEST(a_key_that_is_there_twice_is_an_error)
+{
+	struct pair p = { NULL, NULL, 0 };
+	const char *bad = NULL;
+	char text[] = "a=1,bb=2,a=3";
+
+	ck_assert_int_eq(cli_keys(text, keys, ARRAY_SIZE(keys), &p, &bad), -EEXIST);
+	ck_assert_str_eq(bad, "a=3");
+}
+END_TEST
 
 START_TEST(a_list_that_is_wrong_names_the_item)
 {
@@ -283,6 +294,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, anything_else_is_no_cpu_list, 0, ARRAY_SIZE(no_cpus));
 	tcase_add_test(tc, a_choice_is_one_of_the_names);
 	tcase_add_loop_test(tc, a_list_sets_its_keys, 0, ARRAY_SIZE(list));
+	tcase_add_test(tc, a_key_that_is_there_twice_is_an_error);
 	tcase_add_loop_test(tc, a_list_that_is_wrong_names_the_item, 0, ARRAY_SIZE(no_list));
 	suite_add_tcase(s, tc);
 	return s;

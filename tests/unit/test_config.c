@@ -100,11 +100,32 @@ static const struct {
 	{ 128, 1, false }, { 1, 128, false }, { 128, 128, false },
 };
 
+/* row K4 */
+START_TEST(a_descriptor_is_passed_for_one_thing_only)
+{
+	static const struct vm_disk disk = { .blk = VIRTIO_BLK_CFG_DEFAULT };
+
+	c.nr_disks = 2;
+	c.disk[0] = c.disk[1] = disk;
+	c.disk[0].blk.file.fd = 8;
+	c.disk[1].blk.file.fd = 9;
+	c.files.initrd_fd = 7;
+	ck_assert_int_eq(check(), 0);
+	if (_i)
+		c.files.initrd_fd = 8;
+	else
+		c.disk[1].blk.file.fd = 8;
+	check_is_refused("fd=8");
+}
+END_TEST
+
 /* row K2 */
 START_TEST(disks_and_nets_together_have_a_limit)
 {
 	c.nr_disks = devices[_i].disks;
 	c.nr_nets = devices[_i].nets;
+	for (unsigned int i = 0; i < c.nr_disks; i++)
+		c.disk[i].blk.file.fd = -1;
 	if (devices[_i].fits)
 		ck_assert_int_eq(check(), 0);
 	else
@@ -268,6 +289,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, memory_that_cannot_be_is_refused, 0, ARRAY_SIZE(no_memory));
 	tcase_add_test(tc, the_smallest_memory_is_accepted);
 	tcase_add_test(tc, huge_pages_need_whole_huge_pages);
+	tcase_add_loop_test(tc, a_descriptor_is_passed_for_one_thing_only, 0, 2);
 	tcase_add_loop_test(tc, disks_and_nets_together_have_a_limit, 0, ARRAY_SIZE(devices));
 	tcase_add_test(tc, two_devices_with_one_mac_are_refused);
 	tcase_add_test(tc, different_macs_and_none_are_fine);

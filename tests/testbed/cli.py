@@ -6,6 +6,9 @@ import json
 import os
 import signal
 import sys
+import termios
+import threading
+import tty
 
 from . import image, peer, probe, serve
 from .bed import BedError, TestBed
@@ -48,6 +51,29 @@ def new_bed(opts):
                    kernel_args=opts.kvm_arg, log=opts.log, quiet=opts.quiet)
 
 
+def pass_keys(process):
+    """On a thread that ends with us; the end of our input is not that of a terminal's."""
+    while data := os.read(0, 4096):
+        process.write(data)
+
+
+def interact(bed, opts):
+    """The command has a terminal, and what is typed at ours, as with ssh -t."""
+    ours = termios.tcgetattr(0) if os.isatty(0) else None
+    size = os.get_terminal_size(1) if os.isatty(1) else os.terminal_size((80, 24))
+    script = f'stty rows {size.lines or 24} cols {size.columns or 80}; exec "$0" "$@"'
+    cmd = ["sh", "-c", command_of(opts)] if opts.shell else opts.cmd
+    process = bed.start(["sh", "-c", script, *cmd], env=dict(opts.env), tty=True, on_data=stream)
+    try:
+        if ours:
+            tty.setraw(0, termios.TCSANOW)
+        threading.Thread(target=pass_keys, args=(process,), daemon=True).start()
+        return process.wait(opts.timeout)
+    finally:
+        if ours:
+            termios.tcsetattr(0, termios.TCSANOW, ours)
+
+
 def cmd_run(opts):
     where, why = decide(opts.tier, opts.where)
     if opts.where == "auto" and not opts.quiet:
@@ -57,7 +83,11 @@ def cmd_run(opts):
             peer.put_qemu(bed)
         for host, guest in opts.put:
             bed.put(host, guest)
-        r = bed.run(command_of(opts), timeout=opts.timeout, env=dict(opts.env), on_data=stream)
+        if opts.tty:
+            r = interact(bed, opts)
+        else:
+            r = bed.run(command_of(opts), timeout=opts.timeout, env=dict(opts.env),
+                        on_data=stream)
         finish(r.timed_out, r.lost, opts.timeout)
         for guest, host in opts.get:
             bed.get(guest, host)
@@ -118,7 +148,7 @@ def add_bed_options(p):
 
 
 def add_command_options(p):
-    p.add_argument("--timeout", type=float, default=300, metavar="S", help="default 300")
+    p.add_argument("--timeout", type=float, metavar="S", help="default 300")
     p.add_argument("--put", type=pair, action="append", default=[], metavar="HOST[:GUEST]",
                    help="store a file or directory, and the libraries of a program")
     p.add_argument("--get", type=pair, action="append", default=[], metavar="GUEST[:HOST]",
@@ -135,6 +165,9 @@ def add_run(sub):
     p.add_argument("--host", action="store_const", dest="where", const="host")
     p.add_argument("--tier", choices=sorted(probe.TIERS), default="linux",
                    help="what --auto needs of the host's KVM: any (bare), or a fast one (linux)")
+    p.add_argument("-t", "--tty", action="store_true",
+                   help="the command has a terminal, and our keys: log into a guest; no time "
+                   "limit but one that is given")
     add_bed_options(p)
     add_command_options(p)
     p.set_defaults(call=cmd_run)
@@ -176,6 +209,8 @@ def parser():
 
 def main(argv):
     opts = parser().parse_args(argv)
+    if getattr(opts, "timeout", 0) is None:
+        opts.timeout = None if getattr(opts, "tty", False) else 300
     for sig in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, lambda nr, _: sys.exit(128 + nr))
     try:

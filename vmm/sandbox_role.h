@@ -10,7 +10,7 @@ enum sandbox_role {
 	SANDBOX_BLK,		/* queue of a disk, plain I/O */
 	SANDBOX_BLK_URING,	/* queue of a disk, io_uring */
 	SANDBOX_NET,		/* pair of queues of a network interface */
-	SANDBOX_RELAY,		/* output to a file */
+	SANDBOX_RELAY,		/* output to a file, input from one */
 	NR_SANDBOX_ROLES,
 };
 

@@ -41,13 +41,16 @@ static void vm_on_vcpu_end(void *ctx, enum vcpu_end end)
 
 static int add_console(struct vm *vm)
 {
+	const struct worker_entry *entry = sandbox_entry(vm->sandbox, SANDBOX_RELAY);
 	struct uart16550_cfg cfg = { .out_socket = vm->console.is_socket,
 				     .sent = vm_console_byte, .ctx = vm };
 	int ret;
 
 	if (vm->cfg->console == VM_CONSOLE_NONE)
 		return 0;
-	ret = output_start(&vm->console, "console", sandbox_entry(vm->sandbox, SANDBOX_RELAY));
+	ret = output_start(&vm->console, "console", entry);
+	if (!ret)
+		ret = input_start(&vm->input, entry);
 	cfg.out_fd = vm->console.fd;
 	if (!ret)
 		ret = msi_router_line(vm->router, LAYOUT_GSI_SERIAL, &cfg.irq_fd);
@@ -228,6 +231,7 @@ void vm_free(struct vm *vm)
 	machine_free(&vm->machine);
 	uart16550_free(vm->uart);
 	output_finish(&vm->console);
+	input_finish(&vm->input);
 	msi_router_free(vm->router);
 	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
 		vcpu_free(vm->vcpu[i]);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "relay.h"
 #include "uart16550.h"
 #include "util.h"
 
@@ -15,25 +16,46 @@
 #define FOREGROUND_MS 1000	/* nobody tells us when the terminal has become ours */
 #define NS_PER_MS 1000000u
 
-/* A pipe that others read too may be empty again when it is our turn. */
 static int reopen_pipe(int fd)
 {
 	char path[32];
-	struct stat st;
 	int own;
 
-	if (fstat(fd, &st) || !S_ISFIFO(st.st_mode))
-		return fd;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	own = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	return own < 0 ? fd : own;
 }
 
+/* A pipe that others read too may be empty again when it is our turn; a file may stall. */
 void input_open(struct vm_input *in)
 {
+	struct stat st;
+
 	in->fd = console_open(STDIN_FILENO);
-	if (!console_is_terminal())
+	if (console_is_terminal() || fstat(STDIN_FILENO, &st))
+		return;
+	if (S_ISFIFO(st.st_mode))
 		in->fd = reopen_pipe(STDIN_FILENO);
+	in->blocks = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
+}
+
+int input_start(struct vm_input *in, const struct worker_entry *entry)
+{
+	int ret = 0;
+
+	if (in->blocks)
+		ret = relay_create(&in->relay, STDIN_FILENO, RELAY_FROM_FILE, "input", entry);
+	if (!ret && in->relay)
+		in->fd = relay_fd(in->relay);
+	return ret;
+}
+
+void input_finish(struct vm_input *in)
+{
+	if (in->relay)
+		in->fd = STDIN_FILENO;
+	relay_free(in->relay);
+	in->relay = NULL;
 }
 
 static int wait_for_room(struct vm_input *in, struct pollfd *p)

@@ -14,17 +14,25 @@
 
 #include "console.h"
 
+struct relay;
 struct uart16550;
+struct worker_entry;
 
 /* Main thread. */
 struct vm_input {
 	int fd;				/* -1: none, or its end was reached */
+	bool blocks;			/* a read may wait: a relay goes in front */
+	struct relay *relay;
 	struct console_keys keys;
 	uint64_t full_since;		/* when the last room was taken; 0: there is room */
 };
 
 /* From standard input. Before the jail. */
 void input_open(struct vm_input *in);
+
+/* Makes the relay if there has to be one. 0 or -errno, logged. */
+int input_start(struct vm_input *in, const struct worker_entry *entry);
+void input_finish(struct vm_input *in);
 
 /* What to wait for, and how many milliseconds at most (-1: no limit). */
 int input_wait(struct vm_input *in, struct uart16550 *u, struct pollfd *p);

@@ -44,8 +44,10 @@ void output_open(struct vm_output *o, int from)
 
 int output_start(struct vm_output *o, const char *name, const struct worker_entry *entry)
 {
-	int ret = o->blocks ? relay_create(&o->relay, o->file, name, entry) : 0;
+	int ret = 0;
 
+	if (o->blocks)
+		ret = relay_create(&o->relay, o->file, RELAY_TO_FILE, name, entry);
 	if (!ret && o->relay)
 		o->fd = relay_fd(o->relay);
 	return ret;

@@ -161,6 +161,21 @@ def log_on_a_stalled_disk(t, opts):
                 status == 128 + signal.SIGTERM, str(status))
 
 
+def input_on_a_stalled_disk(t, opts):
+    """The main thread gets to its counters at the end, while the read does not return."""
+    path, out, stats = (os.path.join(opts.scratch, name) for name in ("input", "out", "stats"))
+    with open(path, "wb") as f:
+        f.write(b"a" * 100)
+    command = argv(opts, "talk", f"lines={LINES} end=off", "--stats", stats)
+    with open(out, "wb") as o:
+        p = trap.Process(opts.trap, ["sh", "-c", f'exec "$@" < {path}', "sh", *command],
+                         Stall(path), ["read"], stdout=o, stderr=subprocess.DEVNULL)
+    with p:
+        ends = p.run(60, lambda: p.held and os.path.exists(stats) and os.path.getsize(stats) > 100)
+        t.check("input from a file whose reads do not return holds nothing but the last close",
+                ends and TEXT in read(out), f"{len(p.held)} {threads(p.pid)}")
+
+
 def slow_reader(t, opts):
     """It reads nothing until the guest is gone."""
     r, w = os.pipe()
@@ -210,4 +225,4 @@ def flags_of_others(t, opts):
 
 
 TESTS = (log_that_nobody_reads, log_socket, lost_lines, console_on_a_stalled_disk,
-         log_on_a_stalled_disk, slow_reader, no_reader, flags_of_others)
+         log_on_a_stalled_disk, input_on_a_stalled_disk, slow_reader, no_reader, flags_of_others)

@@ -18,7 +18,7 @@ START_TEST(what_is_written_is_in_the_file_once_the_relay_is_gone)
 	int fd = memfd_create("file", MFD_CLOEXEC);
 	char text[32] = "";
 
-	ck_assert_int_eq(relay_create(&r, fd, "relay", NULL), 0);
+	ck_assert_int_eq(relay_create(&r, fd, RELAY_TO_FILE, "relay", NULL), 0);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(write(relay_fd(r), "abc\n", 4), 4);
 	ck_assert_uint_eq(relay_free(r), 0);
@@ -62,7 +62,7 @@ START_TEST(a_file_that_takes_nothing_holds_no_writer)
 	int fd[2];
 
 	ck_assert_int_eq(pipe2(fd, O_CLOEXEC), 0);	/* nobody reads it */
-	ck_assert_int_eq(relay_create(&r, fd[1], "relay", NULL), 0);
+	ck_assert_int_eq(relay_create(&r, fd[1], RELAY_TO_FILE, "relay", NULL), 0);
 	sum = fill(relay_fd(r));
 	ck_assert_uint_gt(sum, 0);
 	ck_assert_int_eq(pthread_create(&reader, NULL, read_all, &fd[0]), 0);
@@ -79,10 +79,50 @@ START_TEST(what_the_file_refuses_is_counted)
 {
 	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
 
-	ck_assert_int_eq(relay_create(&r, fd, "relay", NULL), 0);
+	ck_assert_int_eq(relay_create(&r, fd, RELAY_TO_FILE, "relay", NULL), 0);
 	ck_assert_int_eq(write(relay_fd(r), "12345", 5), 5);
 	ck_assert_uint_eq(relay_free(r), 5);
 	close(fd);
+}
+END_TEST
+
+static const char in[100000];
+
+/* row L7 */
+START_TEST(a_file_is_read_as_far_as_somebody_takes_it)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+	struct pollfd p = { .events = POLLIN };
+	size_t sum = 0;
+	char buf[512];
+
+	ck_assert_int_eq(write(fd, in, sizeof(in)), sizeof(in));
+	ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+	ck_assert_int_eq(relay_create(&r, fd, RELAY_FROM_FILE, "relay", NULL), 0);
+	p.fd = relay_fd(r);
+	while (sum < sizeof(in) / 2) {
+		ck_assert_int_eq(poll(&p, 1, 60000), 1);
+		sum += (size_t)read(p.fd, buf, sizeof(buf));
+	}
+	relay_free(r);	/* the thread waits with the rest in its hands */
+	ck_assert_int_lt(lseek(fd, 0, SEEK_CUR), sizeof(in) + 1);
+	close(fd);
+}
+END_TEST
+
+/* row L7 */
+START_TEST(a_file_that_gives_nothing_does_not_hold_the_reader)
+{
+	char buf[16];
+	int fd[2];
+
+	ck_assert_int_eq(pipe2(fd, O_CLOEXEC), 0);	/* nobody writes to it */
+	ck_assert_int_eq(relay_create(&r, fd[0], RELAY_FROM_FILE, "relay", NULL), 0);
+	ck_assert_int_eq(read(relay_fd(r), buf, sizeof(buf)), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(fd[1]);
+	relay_free(r);
+	close(fd[0]);
 }
 END_TEST
 
@@ -98,7 +138,7 @@ START_TEST(what_a_refused_thread_left_is_written_at_the_end)
 	static const struct worker_entry entry = { refuse };
 	int fd = memfd_create("file", MFD_CLOEXEC);
 
-	ck_assert_int_eq(relay_create(&r, fd, "relay", &entry), 0);
+	ck_assert_int_eq(relay_create(&r, fd, RELAY_TO_FILE, "relay", &entry), 0);
 	ck_assert_int_eq(write(relay_fd(r), "abc", 3), 3);
 	relay_free(r);
 	ck_assert_int_eq(lseek(fd, 0, SEEK_END), 3);
@@ -114,6 +154,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, what_is_written_is_in_the_file_once_the_relay_is_gone);
 	tcase_add_test(tc, a_file_that_takes_nothing_holds_no_writer);
 	tcase_add_test(tc, what_the_file_refuses_is_counted);
+	tcase_add_test(tc, a_file_is_read_as_far_as_somebody_takes_it);
+	tcase_add_test(tc, a_file_that_gives_nothing_does_not_hold_the_reader);
 	tcase_add_test(tc, what_a_refused_thread_left_is_written_at_the_end);
 	suite_add_tcase(s, tc);
 	return s;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A descriptor that never makes its writer wait, in front of one that may: a
- * pipe, and a thread that carries what is in it to a file. Regular files know
+ * A descriptor that never makes its user wait, in front of one that may: a
+ * pipe, and a thread that carries between it and a file. Regular files know
  * no O_NONBLOCK, and a file system may stall for as long as it likes.
  */
 #ifndef MIMSY_RELAY_H
@@ -13,18 +13,25 @@
 
 struct relay;
 
+enum relay_way { RELAY_TO_FILE, RELAY_FROM_FILE };
+
 /*
  * fd is borrowed. The name shows in ps; entry (NULL: none) is borrowed for the
  * relay's life. 0 or -errno, logged.
  */
-int relay_create(struct relay **out, int fd, const char *name, const struct worker_entry *entry);
+int relay_create(struct relay **out, int fd, enum relay_way way, const char *name,
+		 const struct worker_entry *entry);
 
-/* To be written to instead of fd. A full pipe is EAGAIN; up to 4096 bytes go whole or not. */
+/*
+ * To be used instead of fd. A full pipe is EAGAIN; up to 4096 bytes go whole
+ * or not. An empty one is EAGAIN too, also at the end of the file.
+ */
 int relay_fd(const struct relay *r);
 
 /*
- * Waits until all is written, for ever if fd stalls for ever. Returns how many
- * bytes fd refused (a full disk, say). NULL is allowed.
+ * Waits until all is written and no read is under way, for ever if fd stalls
+ * for ever. Returns how many bytes fd refused (a full disk, say). NULL is
+ * allowed.
  */
 uint64_t relay_free(struct relay *r);
 

@@ -136,7 +136,7 @@ static const struct rule net_rules[] = {
 };
 
 static const struct rule relay_rules[] = {
-	ALLOW(read, "waits for output"),
+	ALLOW(read, "waits for output, or reads input"),
 	EVERY_THREAD,
 	THREAD_END,
 };

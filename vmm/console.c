@@ -177,7 +177,8 @@ void console_start(void)
 		handle(fatal[i], &crash);
 	handle(SIGTSTP, &stop);
 	handle(SIGCONT, &go_on);
-	console_take();
+	if (!console_take() && in_foreground())
+		log_info("another monitor has the keys of this terminal until it ends");
 }
 
 static void console_help(void)

@@ -89,8 +89,12 @@ def two_on_one(t, opts):
     with Shell() as sh:
         before = sh.modes()
         script = '"$@" < /dev/tty & first=$!; sleep 2; "$@" < /dev/tty; kill $first; wait $first'
-        pid = sh.start(["sh", "-c", script, "sh", *talk(opts)])
+        err = os.path.join(opts.scratch, "two")
+        pid = sh.start(["sh", "-c", script, "sh", *talk(opts)], err=err)
         both = sh.out.expect(b"ready", 2)
+        with open(err, "rb") as f:
+            t.check("the second monitor on a terminal says that it has no keys",
+                    f.read().count(b"another monitor has the keys") == 1)
         children = lambda: [int(n) for n in
                             open(f"/proc/{pid}/task/{pid}/children", encoding="ascii").read().split()]
         first, second = children()

@@ -19,16 +19,17 @@ def start(opts, append, *args, prefix=(), **popen):
     return subprocess.Popen([*prefix, *argv(opts, "talk", append, *args)], **popen)
 
 
-def hung_disk(opts):
+def hung_disk(opts, prefix=()):
     """A guest whose read of the disk does not return, and the file that its log is in."""
     disk, out = os.path.join(opts.scratch, "disk"), os.path.join(opts.scratch, "hung")
     for path in (disk, disk + "2"):
         with open(path, "wb") as f:
             f.truncate(1 << 20)
     with open(out, "wb") as o, open(out + ".err", "wb") as e:
-        p = trap.Process(opts.trap, argv(opts, "faultwork", "job=hung",
-                                         "--disk", f"path={disk},aio=threads",
-                                         "--disk", f"path={disk}2,aio=threads"),
+        command = [*prefix, *argv(opts, "faultwork", "job=hung",
+                                  "--disk", f"path={disk},aio=threads",
+                                  "--disk", f"path={disk}2,aio=threads")]
+        p = trap.Process(opts.trap, command,
                          lambda call: trap.Hold() if call.fd_name() == disk else None,
                          ["preadv"], stdout=o, stderr=e)
     return p, out
@@ -102,6 +103,17 @@ def process_one(t, opts):
     t.check("[H8] process 1 of a PID namespace stops on SIGTERM", status == 0, str(status))
     os.close(w)
     os.close(r)
+    p, _ = hung_disk(opts, ["unshare", "--pid", "--fork"])
+    with p:
+        p.run(GUARD, lambda: p.held)
+        for _ in range(20):
+            for child in child_of(p.pid):
+                os.kill(child, signal.SIGTERM)
+            if p.run(1.2) and p.process.poll() is not None:
+                break
+        status = p.process.poll()
+    t.check("[H3, H8] process 1 that waits for a hung read is ended by a second signal",
+            status == 128 + signal.SIGTERM, str(status))
     fifo = os.path.join(opts.scratch, "fifo")
     os.mkfifo(fifo)
     p = start(opts, "end=halt", "--console", f"file={fifo}", prefix=["unshare", "--pid", "--fork"])

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "net_backend.h"
 #include "tap_link.h"
+#include "tap_owner.h"
 #include "tap_rss.h"
 #include "util.h"
 #include "virtio_net_cfg.h"
@@ -193,7 +194,12 @@ static int explain_attach(int err, const struct virtio_net_cfg *cfg, const char 
 				"tap%s", name, cfg->tap, cfg->pairs > 1 ? " with multi_queue" : "",
 				cfg->tap, cfg->pairs > 1 ? " multi_queue" : "");
 	case EBUSY:
-		return log_fail(-err, "%s: tap %s is in use by another program", name, cfg->tap);
+		return log_fail(-err, "%s: tap %s is in use by another program, or twice here",
+				name, cfg->tap);
+	case ENODEV:
+		return log_fail(-err, "%s: there is no interface %s; as root: ip tuntap add dev %s "
+				"mode tap%s vnet_hdr user $USER && ip link set %s up", name,
+				cfg->tap, cfg->tap, cfg->pairs > 1 ? " multi_queue" : "", cfg->tap);
 	case E2BIG:
 		return log_fail(-err, "%s: tap %s has no room for %u queues", name, cfg->tap,
 				cfg->pairs);
@@ -202,14 +208,23 @@ static int explain_attach(int err, const struct virtio_net_cfg *cfg, const char 
 	}
 }
 
+static int check_name(const struct virtio_net_cfg *cfg, const char *name)
+{
+	int ret;
+
+	/* The kernel would put a number for %d, another for each queue. */
+	if (!cfg->tap[0] || strlen(cfg->tap) >= IFNAMSIZ || strchr(cfg->tap, '%'))
+		return log_fail(-EINVAL, "%s: \"%s\" is no name of an interface", name, cfg->tap);
+	ret = tap_owner_check_free(cfg->tap);
+	return ret ? explain_attach(-ret, cfg, name) : 0;
+}
+
 static int attach(int fd, const struct virtio_net_cfg *cfg, const char *name)
 {
 	struct ifreq ifr = { 0 };
 	short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 
-	if (!cfg->tap[0] || strlen(cfg->tap) >= sizeof(ifr.ifr_name))
-		return log_fail(-EINVAL, "%s: \"%s\" is no name of an interface", name, cfg->tap);
-	strcpy(ifr.ifr_name, cfg->tap);
+	strcpy(ifr.ifr_name, cfg->tap);		/* checked */
 	ifr.ifr_flags = (short)(flags | (cfg->pairs > 1 ? IFF_MULTI_QUEUE : 0));
 	if (!ioctl(fd, TUNSETIFF, &ifr))
 		return 0;
@@ -247,6 +262,18 @@ static int take_queue(struct tap *t, unsigned int i, const char *name)
 	return 0;
 }
 
+/* Others' queues, and our own of another device. */
+static int check_alone(const struct tap *t, const struct virtio_net_cfg *cfg, const char *name)
+{
+	int ret = tap_owner_check_alone(t->be.fd, t->be.nr_pairs, cfg->nr_fds);
+
+	if (!ret)
+		return 0;
+	return cfg->nr_fds ? log_fail(ret, "%s: the tap of fd %d is in use by another program, or "
+				      "twice here", name, t->be.fd[0])
+			   : explain_attach(-ret, cfg, name);
+}
+
 static int set_header(int fd, const char *name)
 {
 	int len = VNET_HDR_LEN, little = 1;
@@ -270,13 +297,14 @@ static void probe_offloads(struct tap *t)
 
 static int open_queues(struct tap *t, const struct virtio_net_cfg *cfg, const char *name)
 {
-	int ret = 0;
+	int ret = cfg->nr_fds ? 0 : check_name(cfg, name);
 
-	for (unsigned int i = 0; i < t->be.nr_pairs && !ret; i++) {
+	for (unsigned int i = 0; i < t->be.nr_pairs && !ret; i++)
 		ret = cfg->nr_fds ? take_queue(t, i, name) : open_queue(t, i, cfg, name);
-		if (!ret)
-			ret = set_header(t->be.fd[i], name);
-	}
+	if (!ret)
+		ret = check_alone(t, cfg, name);
+	for (unsigned int i = 0; i < t->be.nr_pairs && !ret; i++)
+		ret = set_header(t->be.fd[i], name);
 	return ret;
 }
 

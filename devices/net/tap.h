@@ -7,7 +7,7 @@ struct net_backend;
 struct virtio_net_cfg;
 
 /*
- * Attaches to cfg->tap (made if it does not exist and that is permitted), or
+ * Attaches to cfg->tap, which exists and which nobody else has, or
  * takes cfg->fd. name ("net0") goes in front of messages. Logs what is wrong.
  */
 int tap_open(struct net_backend **out, const struct virtio_net_cfg *cfg, const char *name);

@@ -119,19 +119,33 @@ static bool is_of_our_namespace(int tap_fd, int fd, const char *ifname)
 	return has_same_address(tap_fd, fd, ifname);
 }
 
-/* Returns the interface's index. fd: any socket. */
+/* fd: any socket. */
 static int find_interface(int tap_fd, int fd, bool passed)
 {
 	struct ifreq ifr = { 0 };
-	int limit = INT_MAX;
 
-	if (ioctl(tap_fd, TUNGETIFF, &ifr) || ioctl(tap_fd, TUNGETSNDBUF, &limit))
+	if (ioctl(tap_fd, TUNGETIFF, &ifr))
 		return -errno;
 	if (passed && !is_of_our_namespace(tap_fd, fd, ifr.ifr_name))
 		return -EXDEV;
-	if (limit != INT_MAX)
-		return -EOPNOTSUPP;
 	return ioctl(fd, SIOCGIFINDEX, &ifr) ? -errno : ifr.ifr_ifindex;
+}
+
+int tap_link_find(int tap_fd, bool passed)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int ret = fd < 0 ? -errno : find_interface(tap_fd, fd, passed);
+
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+static bool has_send_limit(int tap_fd)
+{
+	int limit = INT_MAX;
+
+	return ioctl(tap_fd, TUNGETSNDBUF, &limit) || limit != INT_MAX;
 }
 
 int tap_link_open(int tap_fd, bool passed, const char *name)
@@ -139,6 +153,8 @@ int tap_link_open(int tap_fd, bool passed, const char *name)
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	int ret = fd < 0 ? -errno : find_interface(tap_fd, fd, passed);
 
+	if (ret > 0 && has_send_limit(tap_fd))
+		ret = -EOPNOTSUPP;
 	if (ret > 0)
 		ret = listen_to(fd, ret);
 	if (!ret)

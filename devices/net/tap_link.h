@@ -18,6 +18,9 @@
  */
 int tap_link_open(int tap_fd, bool passed, const char *name);
 
+/* The interface's index, if it is in our network namespace; else -errno. */
+int tap_link_find(int tap_fd, bool passed);
+
 /* Takes all news. Returns whether the interface has gone, deleted or out of earshot. */
 bool tap_link_take_news(int link_fd);
 

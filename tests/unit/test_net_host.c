@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a driver asks of the host through a network device, and a host that refuses it. */
 #include <errno.h>
+#include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 
 #include "fake_transport.h"
@@ -77,6 +78,7 @@ static struct fake_transport *open_real_tap(struct virtio_dev **dev)
 
 	real_tap_namespace();
 	cfg.tap = "test0";
+	real_tap_make(cfg.tap, IFF_TAP);
 	cfg.vhost = VIRTIO_NET_VHOST_OFF;
 	ck_assert_int_eq(tap_open(&be, &cfg, "net0"), 0);
 	ck_assert_int_eq(virtio_net_create(dev, &cfg, be, "net0"), 0);

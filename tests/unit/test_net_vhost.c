@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
@@ -19,6 +20,7 @@
 
 #include "fake_transport.h"
 #include "net_hdr.h"
+#include "real_tap.h"
 #include "runner.h"
 #include "util.h"
 #include "virtio_net.h"
@@ -66,6 +68,7 @@ static void create(uint16_t pairs)
 
 	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
 	cfg.tap = "test0";
+	real_tap_make(cfg.tap, IFF_TAP | IFF_MULTI_QUEUE);
 	cfg.pairs = pairs;
 	cfg.queue_size = RING;
 	cfg.vhost = VIRTIO_NET_VHOST_ON;

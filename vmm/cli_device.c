@@ -34,7 +34,7 @@ const char cli_disk_help[] =
 const char cli_net_help[] =
 	"a network interface; may be repeated. Keys:\n"
 	"queues=PAIRS      1..32, each with two interrupts (1)\n"
-	"queue-size=N      power of two, 4..1024 (256)\n"
+	"queue-size=N      power of two, 32..1024 (256)\n"
 	"mac=M             like 52:54:00:12:34:56 (random)\n"
 	"mtu=N             68..65535, told to the guest\n"
 	"vhost=auto|on|off frames are moved by the host's kernel (auto)\n"
@@ -64,11 +64,11 @@ static int set_u16(const char *s, uint64_t min, uint64_t max, uint16_t *out)
 	return 0;
 }
 
-static int set_queue_size(const char *s, uint16_t *out)
+static int set_queue_size(const char *s, uint64_t min, uint16_t *out)
 {
 	uint64_t n;
 
-	if (cli_number(s, VIRTIO_BLK_MIN_SIZE, MAX_QUEUE_SIZE, &n) || n & (n - 1))
+	if (cli_number(s, min, MAX_QUEUE_SIZE, &n) || n & (n - 1))
 		return -EINVAL;
 	*out = (uint16_t)n;
 	return 0;
@@ -105,7 +105,7 @@ static int disk_queues(void *ctx, char *v)
 
 static int disk_queue_size(void *ctx, char *v)
 {
-	return set_queue_size(v, &((struct vm_disk *)ctx)->blk.queue_size);
+	return set_queue_size(v, VIRTIO_BLK_MIN_SIZE, &((struct vm_disk *)ctx)->blk.queue_size);
 }
 
 static int disk_readonly(void *ctx, char *v)
@@ -245,7 +245,7 @@ static int net_queues(void *ctx, char *v)
 
 static int net_queue_size(void *ctx, char *v)
 {
-	return set_queue_size(v, &((struct vm_net *)ctx)->net.queue_size);
+	return set_queue_size(v, VIRTIO_NET_MIN_SIZE, &((struct vm_net *)ctx)->net.queue_size);
 }
 
 static int net_mac(void *ctx, char *v)

@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 #define VIRTIO_NET_MAX_PAIRS	32u
-#define VIRTIO_NET_MIN_SIZE	4u	/* ring entries */
+/* Ring entries. Linux sends only while a frame in pieces fits, 2 + MAX_SKB_FRAGS entries. */
+#define VIRTIO_NET_MIN_SIZE	32u
 
 enum virtio_net_vhost {
 	VIRTIO_NET_VHOST_AUTO,		/* the kernel's worker if the host has it */

@@ -49,6 +49,9 @@ uint64_t machine_max_disk(const struct machine *m);
 /* Threads that the devices will have. */
 unsigned int machine_nr_threads(const struct vm_config *c);
 
+/* Bytes that the devices may come to use, whatever their drivers do: an upper bound. */
+uint64_t machine_memory(const struct vm_config *c);
+
 /* What the devices are built upon; borrowed for the machine's life. */
 struct machine_env {
 	const struct guest_mem *mem;

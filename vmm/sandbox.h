@@ -43,6 +43,7 @@ struct sandbox_needs {
 	uint64_t memory;		/* bytes of the guest */
 	uint64_t max_file;		/* bytes: the largest file that is written to */
 	unsigned int nr_threads;	/* the main one, and all that get a sandbox_entry() */
+	uint64_t devices;		/* bytes that they may come to use */
 };
 
 struct sandbox;

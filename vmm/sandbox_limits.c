@@ -23,6 +23,7 @@
 #define KERNEL_THREADS_PER_OWN 32u
 
 #define RING_MEMORY MIB(1)	/* new kernels count an io_uring as locked memory */
+#define THREAD_MEMORY (RING_MEMORY + MIB(1))
 #define MAIN_STACK MIB(1)
 
 /* Lowers both limits; a hard limit that is lower already stays. */
@@ -97,10 +98,14 @@ static int write_at(int dir, const char *file, uint64_t value)
 	return ret;
 }
 
-/* Page tables of host and guest take 1/512 of the guest's memory each. */
+/*
+ * Page tables of host and guest take 1/512 of the guest's memory each. A
+ * thread has a stack here and one in the kernel, and may have a ring, whose
+ * requests the kernel has threads for.
+ */
 static uint64_t memory_max(const struct sandbox_needs *n)
 {
-	return n->memory + n->memory / 128 + MIB(16);
+	return n->memory + n->memory / 128 + n->devices + n->nr_threads * THREAD_MEMORY + MIB(16);
 }
 
 int sandbox_join_cgroup(const char *path, const struct sandbox_needs *n)

@@ -241,6 +241,7 @@ int vm_enter_sandbox(struct vm *vm)
 		.max_file = max_file(vm),
 		.nr_threads = 1 + vm->cfg->nr_cpus + machine_nr_threads(vm->cfg) +
 			      vm->console.blocks + vm->log.blocks + vm->input.blocks,
+		.devices = machine_memory(vm->cfg),
 	};
 	return sandbox_enter(&vm->sandbox, &vm->cfg->jail, &needs);
 }

@@ -155,7 +155,8 @@ static uint64_t limit_of(int which)
 static int own_limits(void)
 {
 	const struct sandbox s = { .own_uid = true, .own_user = true };
-	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
+	const struct sandbox_needs n = { .memory = MIB(64), .max_file = MIB(3),
+					 .nr_threads = 5 };
 
 	HOLDS(sandbox_limit_locked(&n) == 0);
 	HOLDS(sandbox_limits(&s, &n) == 0);
@@ -184,7 +185,8 @@ static bool has_capability(unsigned int cap)
 static int many_rings(void)
 {
 	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
-	const struct sandbox_needs n = { MIB(64), MIB(3), 5000 };
+	const struct sandbox_needs n = { .memory = MIB(64), .max_file = MIB(3),
+					 .nr_threads = 5000 };
 	struct sandbox *s;
 
 	if (!has_capability(CAP_SYS_RESOURCE))
@@ -203,7 +205,8 @@ END_TEST
 static int shared_limits(void)
 {
 	const struct sandbox s = { .own_uid = false, .own_user = false };
-	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
+	const struct sandbox_needs n = { .memory = MIB(64), .max_file = MIB(3),
+					 .nr_threads = 5 };
 	struct rlimit before, after;
 
 	getrlimit(RLIMIT_NPROC, &before);
@@ -278,10 +281,12 @@ static uint64_t group_value(const char *file)
 
 START_TEST(a_cgroup_gets_limits_before_it_is_joined)
 {
-	const struct sandbox_needs n = { .memory = GIB(1), .nr_threads = 4 };
+	const struct sandbox_needs n = { .memory = GIB(1), .nr_threads = 4,
+					 .devices = MIB(200) };
 
 	ck_assert_int_eq(sandbox_join_cgroup(group, &n), 0);
-	ck_assert_uint_eq(group_value("memory.max"), GIB(1) + MIB(8) + MIB(16));
+	ck_assert_uint_eq(group_value("memory.max"),
+			  GIB(1) + MIB(8) + MIB(16) + MIB(200) + 4 * MIB(2));
 	ck_assert_uint_gt(group_value("pids.max"), 4);
 	ck_assert_uint_eq(group_value("cgroup.procs"), (uint64_t)getpid());
 }
@@ -313,7 +318,8 @@ END_TEST
 START_TEST(off_leaves_everything_alone)
 {
 	const struct sandbox_cfg cfg = { .mode = SANDBOX_OFF };
-	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
+	const struct sandbox_needs n = { .memory = MIB(64), .max_file = MIB(3),
+					 .nr_threads = 5 };
 	struct sandbox *s;
 
 	ck_assert_int_eq(sandbox_enter(&s, &cfg, &n), 0);
@@ -343,7 +349,8 @@ static bool sets_are_empty(void)
 static int whole_jail(void)
 {
 	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
-	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
+	const struct sandbox_needs n = { .memory = MIB(64), .max_file = MIB(3),
+					 .nr_threads = 5 };
 	bool root = !geteuid();
 	struct sandbox *s;
 
@@ -373,7 +380,8 @@ static void *enter_late(void *entry)
 static int late_threads(void)
 {
 	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
-	const struct sandbox_needs n = { MIB(64), MIB(3), 3 };
+	const struct sandbox_needs n = { .memory = MIB(64), .max_file = MIB(3),
+					 .nr_threads = 3 };
 	struct sandbox *s;
 	pthread_t t[2];
 
@@ -397,7 +405,8 @@ END_TEST
 static int thread_refused(void)
 {
 	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
-	const struct sandbox_needs n = { MIB(64), MIB(3), 3 };
+	const struct sandbox_needs n = { .memory = MIB(64), .max_file = MIB(3),
+					 .nr_threads = 3 };
 	struct sandbox *s;
 
 	HOLDS(sandbox_enter(&s, &cfg, &n) == 0 && s);

@@ -126,6 +126,22 @@ static int start_queues(struct vmmio *t)
 	return 0;
 }
 
+static bool features_are_acceptable(const struct vmmio *t)
+{
+	return !(t->driver_features & ~offered_features(t)) &&
+	       t->driver_features & 1ull << VIRTIO_F_VERSION_1;
+}
+
+/* After FEATURES_OK they may have changed in one case, see features_are_fixed(). */
+static int check_features(struct vmmio *t)
+{
+	if (features_are_acceptable(t))
+		return 0;
+	guest_error(&t->dev->errors, "features %#llx refused",
+		    (unsigned long long)t->driver_features);
+	return -EINVAL;
+}
+
 static void vmmio_activate(struct vmmio *t)
 {
 	struct virtio_start start = {
@@ -133,8 +149,10 @@ static void vmmio_activate(struct vmmio *t)
 		.features = t->driver_features,
 		.transport = &t->tp,
 	};
-	int ret = start_queues(t);
+	int ret = check_features(t);
 
+	if (!ret)
+		ret = start_queues(t);
 	if (!ret)
 		ret = t->dev->ops->start(t->dev, &start);
 	t->started = !ret;
@@ -144,12 +162,6 @@ static void vmmio_activate(struct vmmio *t)
 		stop_queues(t);
 		virtio_needs_reset(&t->tp);
 	}
-}
-
-static bool features_are_acceptable(const struct vmmio *t)
-{
-	return !(t->driver_features & ~offered_features(t)) &&
-	       t->driver_features & 1ull << VIRTIO_F_VERSION_1;
 }
 
 /* Each bit needs the one before it. virtio 1.2, 3.1.1 */
@@ -176,20 +188,30 @@ static void vmmio_set_status(struct vmmio *t, uint32_t val)
 		guest_error(&t->dev->errors, "status %#x after %#x", val, t->status);
 		return;
 	}
-	if (added & VIRTIO_CONFIG_S_FEATURES_OK && !features_are_acceptable(t)) {
-		guest_error(&t->dev->errors, "features %#llx refused",
-			    (unsigned long long)t->driver_features);
+	if (added & VIRTIO_CONFIG_S_FEATURES_OK && check_features(t)) {
 		val &= ~(uint32_t)(VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
 		added &= val;
 	}
 	t->status = val;
-	if (added & VIRTIO_CONFIG_S_DRIVER_OK && !(val & VIRTIO_CONFIG_S_FAILED))
+	if (added & VIRTIO_CONFIG_S_DRIVER_OK)
 		vmmio_activate(t);
+}
+
+/*
+ * Linux does not reset a device that it binds again after its driver has
+ * given up: FAILED and FEATURES_OK are still set, and what the new driver
+ * accepts is what counts.
+ */
+static bool features_are_fixed(const struct vmmio *t)
+{
+	if (!(t->status & VIRTIO_CONFIG_S_FEATURES_OK))
+		return false;
+	return t->status & VIRTIO_CONFIG_S_DRIVER_OK || !(t->status & VIRTIO_CONFIG_S_FAILED);
 }
 
 static void vmmio_set_driver_features(struct vmmio *t, uint32_t val)
 {
-	if (t->status & VIRTIO_CONFIG_S_FEATURES_OK) {
+	if (features_are_fixed(t)) {
 		guest_error(&t->dev->errors, "features written after FEATURES_OK");
 		return;
 	}

@@ -109,9 +109,7 @@ START_TEST(every_status_value_in_every_state_does_what_the_rules_say)
 		if (bench_status(&b) != expected_status(from, val, right))
 			ck_abort_msg("status %#x after %#x gives %#x", val, from,
 				     bench_status(&b));
-		ck_assert_int_eq(b.dev.started,
-				 bench_status(&b) & DRIVER_OK &&
-				 (from & DRIVER_OK ? !(from & FAILED) : !(val & FAILED)));
+		ck_assert_int_eq(b.dev.started, !!(bench_status(&b) & DRIVER_OK));
 	}
 }
 END_TEST
@@ -197,6 +195,50 @@ START_TEST(features_in_a_third_word_are_ignored)
 	}
 	set_status(ACK | DRIVER | FEATURES_OK);
 	ck_assert_uint_eq(bench_status(&b), ACK | DRIVER | FEATURES_OK);
+}
+END_TEST
+
+/* Linux binds a driver again without a reset: what the last one set is still there. row T9 */
+START_TEST(a_driver_that_comes_after_one_that_failed_has_a_device)
+{
+	bench_to_features_ok(&b);
+	bench_set_up_queue(&b, 0);
+	reg_write(&b, VIRTIO_MMIO_QUEUE_READY, 0);
+	set_status(bench_status(&b) | FAILED);
+	set_status(bench_status(&b) | DRIVER);
+	bench_accept_features(&b, FAKE_VERSION_1 | 1ull << 5);
+	set_status(bench_status(&b) | FEATURES_OK);
+	for (unsigned int q = 0; q < FAKE_DEV_QUEUES; q++)
+		bench_set_up_queue(&b, q);
+	set_status(bench_status(&b) | DRIVER_OK);
+	ck_assert(b.dev.started);
+	ck_assert_uint_eq(b.dev.start.features, FAKE_VERSION_1 | 1ull << 5);
+	ck_assert_uint_eq(bench_status(&b), ACK | DRIVER | FEATURES_OK | DRIVER_OK | FAILED);
+	ck_assert_uint_eq(bench_guest_errors(&b), 0);
+}
+END_TEST
+
+/* rows T9, T10 */
+START_TEST(features_spoilt_after_a_failure_make_the_device_need_a_reset)
+{
+	bench_to_features_ok(&b);
+	set_status(bench_status(&b) | FAILED);
+	bench_accept_features(&b, _i ? ~0ull : 0);
+	set_status(bench_status(&b) | DRIVER_OK);
+	ck_assert(!b.dev.started);
+	ck_assert_uint_eq(b.dev.nr_starts, 0);
+	ck_assert_uint_eq(bench_status(&b) & NEEDS_RESET, NEEDS_RESET);
+}
+END_TEST
+
+/* row T10 */
+START_TEST(features_stay_fixed_when_a_running_driver_fails)
+{
+	bench_to_driver_ok(&b);
+	set_status(bench_status(&b) | FAILED);
+	bench_accept_features(&b, 0);
+	ck_assert_uint_eq(b.t->driver_features, FAKE_VERSION_1);
+	ck_assert_uint_eq(bench_guest_errors(&b), 2);
 }
 END_TEST
 
@@ -451,6 +493,9 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_driver_refused_once_may_try_other_features);
 	tcase_add_test(tc, features_after_features_ok_change_nothing);
 	tcase_add_test(tc, features_in_a_third_word_are_ignored);
+	tcase_add_test(tc, a_driver_that_comes_after_one_that_failed_has_a_device);
+	tcase_add_loop_test(tc, features_spoilt_after_a_failure_make_the_device_need_a_reset, 0, 2);
+	tcase_add_test(tc, features_stay_fixed_when_a_running_driver_fails);
 	tcase_add_test(tc, features_raced_by_another_vcpu_stay_those_that_were_checked);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, queues());

@@ -245,6 +245,20 @@ static bool takes_features(uint64_t features)
 }
 
 /* Row T10, row Q20: a packed ring is one of them. */
+/* As Linux binds a driver again: no reset, FAILED stays. */
+static void t9_a_second_driver_after_one_that_failed(void)
+{
+	vdev_prepare(dev, 1, 0);
+	vdev_write(dev, VIRTIO_MMIO_QUEUE_SEL, 0);
+	vdev_write(dev, VIRTIO_MMIO_QUEUE_READY, 0);
+	vdev_set_status(dev, S_FAILED);
+	EXPECT(vdev_negotiate(dev, F_EVENT_IDX));
+	vdev_setup_queue(dev, 0);
+	vdev_set_status(dev, S_DRIVER_OK);
+	EXPECT_EQ(vdev_status(dev), S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK | S_FAILED);
+	EXPECT(blk_works(dev, 0));
+}
+
 static void t10_features_that_are_not_offered(void)
 {
 	uint64_t offered = vdev_offered(dev);
@@ -404,6 +418,7 @@ CHECKS_WATCHED("transport", setup,
 	CHECK(t9_every_status_value_from_reset),
 	CHECK(t9_every_status_value_while_running),
 	CHECK(t9_steps_cannot_be_skipped),
+	CHECK(t9_a_second_driver_after_one_that_failed),
 	CHECK(t10_features_that_are_not_offered),
 	CHECK(t10_features_after_features_ok),
 	CHECK(t12_reset_with_many_reads_in_flight),

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,10 +17,19 @@
 #include "kvm.h"
 #include "log.h"
 #include "thread.h"
+#include "util.h"
 #include "worker.h"
 #include "zalloc.h"
 
 #define VCPU_SIGNAL	SIGUSR1
+
+/*
+ * A vCPU that waits for its start-up is told EAGAIN now and then, one that is
+ * to stop EINTR. More than so many in a row are a host that has no thread or
+ * no memory for us: it is asked again later and later.
+ */
+#define NR_FUTILE	16u
+#define MAX_PAUSE_MS	100u
 
 struct vcpu {
 	struct vcpu_env *env;		/* borrowed */
@@ -29,6 +39,8 @@ struct vcpu {
 	pthread_t thread;
 	bool started;			/* main thread */
 	atomic_bool stopping;
+	unsigned int nr_futile;		/* vCPU thread: times in a row that KVM did not run it */
+	bool complained;		/* vCPU thread */
 	struct vcpu_stats stats;	/* vCPU thread */
 };
 
@@ -168,12 +180,41 @@ static bool vcpu_handle_exit(struct vcpu *v)
 	return false;
 }
 
+/* A signal ends it. The wait is a futex, which each thread may have. */
+static void vcpu_pause(unsigned int ms)
+{
+	struct timespec until;
+	sem_t never;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += (long)ms * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	sem_init(&never, 0, 0);
+	sem_clockwait(&never, CLOCK_MONOTONIC, &until);
+	sem_destroy(&never);
+}
+
+static void vcpu_try_later(struct vcpu *v, int err)
+{
+	v->stats.intr++;
+	if (++v->nr_futile <= NR_FUTILE)
+		return;
+	if (err != EINTR && !v->complained) {
+		v->complained = true;
+		log_warn("KVM_RUN on vCPU %u: %s; trying again", v->id, strerror(err));
+	}
+	vcpu_pause(MIN(v->nr_futile - NR_FUTILE, MAX_PAUSE_MS));
+}
+
 static bool vcpu_run_once(struct vcpu *v)
 {
-	if (ioctl(v->fd, KVM_RUN, NULL) == 0)
+	if (ioctl(v->fd, KVM_RUN, NULL) == 0) {
+		v->nr_futile = 0;
 		return vcpu_handle_exit(v);
-	if (errno == EINTR || errno == EAGAIN) {
-		v->stats.intr++;
+	}
+	if (errno == EINTR || errno == EAGAIN || errno == ENOMEM) {
+		vcpu_try_later(v, errno);
 		return true;
 	}
 	log_errno("KVM_RUN on vCPU %u", v->id);

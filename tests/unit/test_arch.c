@@ -260,6 +260,24 @@ START_TEST(an_intel_guest_keeps_leaf_0x80000008)
 }
 END_TEST
 
+/* Where the host nests, KVM offers it. The rest of the leaves is left alone. */
+START_TEST(a_guest_is_not_offered_to_have_guests)
+{
+	host.nr_supported = 0;
+	support(1, 0, 0x000306c3, 0x07100800, UINT32_MAX, 1u << 28);
+	support(0x80000001, 0, 0, 0, UINT32_MAX, UINT32_MAX);
+	support(0x8000000a, 0, 1, 0x8000, 0, 0x119b9ff);
+	for (unsigned int id = 0; id < 2; id++) {
+		init_cpu(2, id);
+		ck_assert_uint_eq(leaf(1, 0)->ecx, ~(1u << 5 | 1u << 6));
+		ck_assert_uint_eq(leaf(0x80000001, 0)->ecx, ~(1u << 2 | 1u << 12));
+		ck_assert_uint_eq(leaf(0x80000001, 0)->edx, UINT32_MAX);
+		ck_assert_uint_eq(leaf(0x8000000a, 0)->eax | leaf(0x8000000a, 0)->ebx |
+				  leaf(0x8000000a, 0)->edx, 0);
+	}
+}
+END_TEST
+
 START_TEST(the_guest_is_told_that_there_is_a_hypervisor)
 {
 	init_cpu(1, 0);
@@ -582,6 +600,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, the_topology_leaves_have_one_package_of_single_threaded_cores);
 	tcase_add_test(tc, leaf_4_has_private_caches_below_the_third_level);
 	tcase_add_test(tc, an_intel_guest_keeps_leaf_0x80000008);
+	tcase_add_test(tc, a_guest_is_not_offered_to_have_guests);
 	tcase_add_test(tc, the_guest_is_told_that_there_is_a_hypervisor);
 	tcase_add_loop_test(tc, the_deadline_timer_is_offered_if_kvm_has_it, 0, 2);
 	tcase_add_test(tc, a_host_without_topology_leaves_gets_none);

@@ -165,8 +165,28 @@ static void cpuid_cache_sharing(const struct arch_cpu *cpu, struct kvm_cpuid_ent
 		e->eax |= ((1u << cpu->id_bits) - 1) << 26;
 }
 
+/*
+ * No guests in the guest: where the host nests, KVM offers VMX or SVM, and with
+ * them the largest part of its code to who wants to get out.
+ */
+static void cpuid_hide_virtualization(struct kvm_cpuid_entry2 *e)
+{
+	switch (e->function) {
+	case 0x1:
+		e->ecx &= ~(1u << 5 | 1u << 6);			/* VMX, SMX */
+		break;
+	case 0x80000001:
+		e->ecx &= ~(1u << 2 | 1u << 12);		/* SVM, SKINIT */
+		break;
+	case 0x8000000a:
+		e->eax = e->ebx = e->ecx = e->edx = 0;		/* of SVM */
+		break;
+	}
+}
+
 static void cpuid_fix(const struct arch_cpu *cpu, struct kvm_cpuid_entry2 *e, unsigned int id)
 {
+	cpuid_hide_virtualization(e);
 	switch (e->function) {
 	case 0x1:
 		e->ebx = (e->ebx & 0xffff) | id << 24 | MIN(1u << cpu->id_bits, 0xffu) << 16;

@@ -74,6 +74,23 @@ static void the_hypervisor_leaf_names_kvm(void)
 	EXPECT(!memcmp(&regs[1], "KVMKVMKVM\0\0\0", 12));
 }
 
+/* VMX, SVM and what SVM can do. */
+static void there_is_no_virtualization_in_here(void)
+{
+	uint32_t regs[4];
+
+	SKIP_UNLESS(!option_is("accel", "tcg"), "not under KVM");
+	cpuid(1, 0, regs);
+	EXPECT(!(regs[2] & 1u << 5));
+	cpuid(0x80000001, 0, regs);
+	EXPECT(!(regs[2] & 1u << 2));
+	cpuid(0x80000000, 0, regs);
+	if (regs[0] < 0x8000000a)
+		return;
+	cpuid(0x8000000a, 0, regs);
+	EXPECT(!(regs[0] | regs[1] | regs[2] | regs[3]));
+}
+
 static void x2apic_works_like_xapic(void)
 {
 	uint32_t id = cpu_id();
@@ -93,4 +110,5 @@ CHECKS("boot",
 	CHECK(the_ioapic_has_24_pins),
 	CHECK(time_goes_on),
 	CHECK(the_hypervisor_leaf_names_kvm),
+	CHECK(there_is_no_virtualization_in_here),
 	CHECK(x2apic_works_like_xapic))

@@ -13,6 +13,7 @@
 
 static volatile bool stop;
 static volatile uint32_t rounds;
+static volatile bool writing, flipping;		/* descriptors: this CPU, the second one */
 static struct vdev *other;
 
 static void setup(void)
@@ -40,27 +41,64 @@ static uint32_t random_len(uint32_t *seed)
 	return r & 1 ? r >> 1 & 1 : 0x80000000 | r;
 }
 
+static void flip_descriptor(volatile struct vring_desc *d, uint32_t *seed)
+{
+	uint64_t addr = d->addr;
+	uint32_t len = d->len;
+	uint16_t flags = d->flags, next = d->next;
+
+	d->addr = 0xc0000000 + random_next(seed);
+	d->len = random_len(seed);
+	d->flags = (uint16_t)random_next(seed);
+	d->next = (uint16_t)random_next(seed);
+	d->next = next;
+	d->flags = flags;
+	d->len = len;
+	d->addr = addr;
+}
+
+/*
+ * Not while the first CPU writes a descriptor: half of what was there before
+ * would come back into it, and the device would rightly write to where that says.
+ */
+static bool flip_begin(void)
+{
+	flipping = true;
+	full_barrier();
+	if (!writing)
+		return true;
+	flipping = false;
+	cpu_relax();
+	return false;
+}
+
 static void flip_descriptors(void *arg)
 {
 	struct ring *r = arg;
 	uint32_t seed = 1;
 
 	while (!stop) {
-		volatile struct vring_desc *d = &r->desc[random_next(&seed) % r->size];
-		uint64_t addr = d->addr;
-		uint32_t len = d->len;
-		uint16_t flags = d->flags, next = d->next;
-
-		d->addr = 0xc0000000 + random_next(&seed);
-		d->len = random_len(&seed);
-		d->flags = (uint16_t)random_next(&seed);
-		d->next = (uint16_t)random_next(&seed);
-		d->next = next;
-		d->flags = flags;
-		d->len = len;
-		d->addr = addr;
+		if (!flip_begin())
+			continue;
+		flip_descriptor(&r->desc[random_next(&seed) % r->size], &seed);
+		barrier();
+		flipping = false;
 		rounds++;
 	}
+}
+
+static uint16_t build_undisturbed(void)
+{
+	uint16_t head;
+
+	writing = true;
+	full_barrier();
+	if (!WAIT(!flipping, JOIN_MS))
+		check_abort("the second CPU hangs");
+	head = blk_build(dev, 0, VIRTIO_BLK_T_IN, 0, blk_page(dev, 0), SECTOR);
+	barrier();
+	writing = false;
+	return head;
 }
 
 static void run_index(void *arg)
@@ -83,7 +121,9 @@ static void one_request(void)
 		stop = false;
 		cpu_run(1, flip_descriptors, &dev->ring[0]);
 	}
-	blk_submit(dev, 0, VIRTIO_BLK_T_IN, 0, blk_page(dev, 0), SECTOR);
+	ring_offer(&dev->ring[0], build_undisturbed());
+	ring_publish(&dev->ring[0]);
+	vdev_kick(dev, 0);
 	WAIT(ring_nr_used(&dev->ring[0]) || vdev_status(dev) & S_NEEDS_RESET, 5);
 	ring_take(&dev->ring[0], NULL, NULL);
 }

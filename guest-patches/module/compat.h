@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What virtio_mmio.c of Linux 6.12 needs to be built for older kernels, down
- * to 6.1. Included before everything else, so that the source is the same,
- * byte for byte, as the one which the series for 6.12 makes.
+ * What the source for Linux 6.12 needs to be built for other kernels, from 6.1
+ * on. Included before everything else, so that the source is the same, byte
+ * for byte, as the one which the series for 6.12 makes.
  */
 #ifndef VIRTIO_MMIO_COMPAT_H
 #define VIRTIO_MMIO_COMPAT_H
@@ -11,6 +11,8 @@
 
 /* The same definition as in virtio_mmio.c, ahead of the headers included here */
 #define pr_fmt(fmt) "virtio-mmio: " fmt
+
+#ifdef VIRTIO_MMIO_CORE		/* virtio_mmio.c, not its companion */
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
 
@@ -74,5 +76,83 @@ static inline u32 vring_notification_data(struct virtqueue *vq)
 }
 
 #endif /* before 6.4 */
+
+#endif /* VIRTIO_MMIO_CORE */
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+
+#include <linux/group_cpus.h>
+#include <linux/slab.h>
+
+static inline void vm_group_cpus(struct cpumask *groups, unsigned int nr,
+				 const struct cpumask *cpus)
+{
+	unsigned int nr_cpus = cpumask_weight(cpus);
+	unsigned int cpu, i = 0;
+
+	for_each_cpu(cpu, cpus)
+		cpumask_set_cpu(cpu, &groups[i++ * nr / nr_cpus]);
+}
+
+/*
+ * Not exported by these kernels, if they have it. Those present first, in
+ * blocks of neighbours, then those that may come later. Not by nodes.
+ */
+static inline struct cpumask *vm_group_cpus_evenly(unsigned int nr)
+{
+	struct cpumask *groups = kcalloc(nr, sizeof(*groups), GFP_KERNEL);
+	struct cpumask *cpus = kmalloc(sizeof(*cpus), GFP_KERNEL);
+
+	if (groups && cpus) {
+		cpumask_copy(cpus, cpu_present_mask);
+		vm_group_cpus(groups, nr, cpus);
+		cpumask_andnot(cpus, cpu_possible_mask, cpus);
+		vm_group_cpus(groups, nr, cpus);
+	} else {
+		kfree(groups);
+		groups = NULL;
+	}
+	kfree(cpus);
+	return groups;
+}
+
+#define group_cpus_evenly(nr) vm_group_cpus_evenly(nr)
+
+#endif /* before 6.4 */
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+
+#define remove_new remove
+
+#endif /* since 6.13 */
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+
+/* What it said is the default now, see IRQCHIP_MOVE_DEFERRED */
+#define IRQ_MOVE_PCNTXT 0
+
+#endif /* since 6.14 */
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+
+#define irq_get_default_host() irq_get_default_domain()
+
+#endif /* since 6.16 */
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+
+#include <linux/group_cpus.h>
+
+/* The number of groups came with a parameter of its own */
+static inline struct cpumask *vm_group_cpus_evenly(unsigned int nr)
+{
+	unsigned int nr_made;
+
+	return group_cpus_evenly(nr, &nr_made);
+}
+
+#define group_cpus_evenly(nr) vm_group_cpus_evenly(nr)
+
+#endif /* since 6.17 */
 
 #endif /* VIRTIO_MMIO_COMPAT_H */

@@ -55,6 +55,7 @@
 #define pr_fmt(fmt) "virtio-mmio: " fmt
 
 #include <linux/acpi.h>
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/highmem.h>
 #include <linux/interrupt.h>
@@ -258,6 +259,18 @@ static void vm_set_status(struct virtio_device *vdev, u8 status)
 	BUG_ON(status == 0);
 
 	/*
+	 * A driver whose probe failed leaves its bits behind, and a device that
+	 * has failed takes no queues: the next driver begins with a reset.
+	 */
+	if ((status & VIRTIO_CONFIG_S_FAILED) &&
+	    (vm_get_status(vdev) & VIRTIO_CONFIG_S_FAILED)) {
+		vdev->config->reset(vdev);
+		status = VIRTIO_CONFIG_S_ACKNOWLEDGE;
+		writel(status, vm_dev->base + VIRTIO_MMIO_STATUS);
+		status |= VIRTIO_CONFIG_S_DRIVER;
+	}
+
+	/*
 	 * Per memory-barriers.txt, wmb() is not needed to guarantee
 	 * that the cache coherent memory writes have completed
 	 * before writing to the MMIO region.
@@ -271,6 +284,10 @@ static void vm_reset(struct virtio_device *vdev)
 
 	/* 0 status means a reset. */
 	writel(0, vm_dev->base + VIRTIO_MMIO_STATUS);
+
+	/* It is over, and the queues are the driver's, when 0 is read. */
+	while (vm_dev->version > 1 && vm_get_status(vdev))
+		fsleep(1000);
 }
 
 
@@ -290,9 +307,10 @@ static bool vm_notify(struct virtqueue *vq)
 
 static bool vm_notify_with_data(struct virtqueue *vq)
 {
+	struct virtio_mmio_device *vm_dev = to_virtio_mmio_device(vq->vdev);
 	u32 data = vring_notification_data(vq);
 
-	writel(data, (void __iomem *)vq->priv);
+	writel(data, vm_dev->base + VIRTIO_MMIO_QUEUE_NOTIFY);
 
 	return true;
 }
@@ -393,6 +411,10 @@ static void vm_del_vqs(struct virtio_device *vdev)
 {
 	struct virtio_mmio_device *vm_dev = to_virtio_mmio_device(vdev);
 	struct virtqueue *vq, *n;
+
+	/* Some drivers that fail late in their probe free queues in use */
+	if (vm_get_status(vdev) & VIRTIO_CONFIG_S_DRIVER_OK)
+		vm_reset(vdev);
 
 	vm_msi_free_irqs(vm_dev->msi);
 	vm_free_line(vm_dev);
@@ -640,6 +662,7 @@ static const struct dev_pm_ops virtio_mmio_pm_ops = {
 static void vm_find_doorbells(struct virtio_mmio_device *vm_dev)
 {
 	u32 vendor = vm_dev->vdev.id.vendor;
+	unsigned int offset, stride;
 	u32 where;
 
 	vm_dev->notify_offset = VIRTIO_MMIO_QUEUE_NOTIFY;
@@ -648,13 +671,17 @@ static void vm_find_doorbells(struct virtio_mmio_device *vm_dev)
 	    !(vendor & VIRTIO_MMIO_VENDOR_F_PER_QUEUE_NOTIFY))
 		return;
 
-	/* Offsets below the configuration space belong to other registers */
 	where = readl(vm_dev->base + VIRTIO_MMIO_DOORBELL);
-	if ((where & VIRTIO_MMIO_DOORBELL_OFFSET_MASK) < VIRTIO_MMIO_CONFIG)
+	offset = where & VIRTIO_MMIO_DOORBELL_OFFSET_MASK;
+	stride = where >> VIRTIO_MMIO_DOORBELL_STRIDE_SHIFT;
+
+	/* What is below the configuration space belongs to other registers */
+	if (offset < VIRTIO_MMIO_CONFIG || !stride ||
+	    !IS_ALIGNED(offset | stride, sizeof(u32)))
 		return;
 
-	vm_dev->notify_offset = where & VIRTIO_MMIO_DOORBELL_OFFSET_MASK;
-	vm_dev->notify_stride = where >> VIRTIO_MMIO_DOORBELL_STRIDE_SHIFT;
+	vm_dev->notify_offset = offset;
+	vm_dev->notify_stride = stride;
 }
 
 static void virtio_mmio_release_dev(struct device *_d)
@@ -741,7 +768,9 @@ static int virtio_mmio_probe(struct platform_device *pdev)
 		dev_warn(&pdev->dev, "Failed to enable 64-bit or 32-bit DMA.  Trying to continue, but this might not work.\n");
 
 	platform_set_drvdata(pdev, vm_dev);
-	vm_dev->msi = vm_msi_create(&vm_dev->vdev, vm_dev->base);
+	/* Only the line can wake the system up */
+	if (!of_property_read_bool(pdev->dev.of_node, "wakeup-source"))
+		vm_dev->msi = vm_msi_create(&vm_dev->vdev, vm_dev->base);
 
 	rc = register_virtio_device(&vm_dev->vdev);
 	if (rc)

@@ -14,6 +14,7 @@
 
 #include <linux/cpumask.h>
 #include <linux/device.h>
+#include <linux/group_cpus.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/irq.h>
@@ -24,6 +25,7 @@
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <linux/workqueue.h>
 #include <uapi/linux/virtio_mmio.h>
 #include <uapi/linux/virtio_mmio_msi.h>
 
@@ -33,6 +35,9 @@
 
 /* The pins of an IOAPIC, but for those that are always in use */
 #define VM_MSI_NR_SPARE	16
+
+/* The core turns an interrupt off that is for nothing every HZ / 10 or faster */
+#define VM_MSI_RETRY	(HZ / 8)
 
 enum vm_msi_rung {
 	VM_MSI_NONE,		/* nothing said about this device yet */
@@ -51,7 +56,8 @@ struct vm_msi_irq {
 	struct irq_affinity_desc aff; /* not managed: mask is the hint */
 	char *name;		/* in /proc/interrupts */
 	bool requested;
-	bool told;		/* the device has msg */
+	bool active;		/* msg holds; under the lock, as are */
+	bool told;		/* the device has it */
 	struct msi_msg msg;
 };
 
@@ -62,6 +68,8 @@ struct vm_msi {
 	struct irq_domain *domain;
 	raw_spinlock_t lock;	/* staged message, command, its result, err */
 	int err;		/* first refusal since the start */
+	bool running;		/* the start is over, under the lock */
+	struct delayed_work retry; /* of messages refused while running */
 	unsigned int nr_vectors; /* 0: the device does not tell */
 	struct vm_msi_irq *irqs; /* by number in the domain; NULL: MSI is off */
 	struct vm_msi_irq *end;	/* of irqs */
@@ -151,8 +159,24 @@ static void vm_msi_unmask(struct irq_data *data)
 	vm_msi_command_all(data, VIRTIO_MMIO_MSI_CMD_UNMASK);
 }
 
-/* Tell the device where the interrupt goes now, unless it knows. */
-static int vm_msi_write(struct irq_data *data)
+/* The lock is held. */
+static int vm_msi_tell(struct vm_msi_irq *irq)
+{
+	int err = vm_msi_update(irq, &irq->msg);
+
+	irq->told = !err;
+	if (err && !irq->msi->err)
+		irq->msi->err = err;
+	return err;
+}
+
+/*
+ * Tell the device where the interrupt goes now, unless it knows. There is no
+ * way back if it refuses: a parent that has moved an interrupt moves it again
+ * only when one has arrived. So while the device is set up vm_msi_start() looks
+ * at msi->err, and later it is asked again.
+ */
+static void vm_msi_write(struct irq_data *data)
 {
 	struct vm_msi_irq *irq = irq_data_get_irq_chip_data(data);
 	struct irq_data *parent = data->parent_data;
@@ -165,33 +189,57 @@ static int vm_msi_write(struct irq_data *data)
 
 	raw_spin_lock_irqsave(&msi->lock, flags);
 	if (!irq->told || memcmp(&msg, &irq->msg, sizeof(msg))) {
-		err = vm_msi_update(irq, &msg);
-		irq->told = !err;
 		irq->msg = msg;
-		if (err && !msi->err)
-			msi->err = err;
+		err = vm_msi_tell(irq);
 	}
+	irq->active = true;
+	if (err && msi->running)
+		schedule_delayed_work(&msi->retry, VM_MSI_RETRY);
 	raw_spin_unlock_irqrestore(&msi->lock, flags);
 
 	if (err)
 		dev_err_ratelimited(&msi->vdev->dev,
 				    "message of vector %u refused (%d)\n",
 				    irq->first, err);
-	return err;
+}
+
+/*
+ * Asks the device again. Meanwhile the interrupt is sent from here, now and
+ * then: its queues are served, if slowly, and the parent can end a move.
+ */
+static void vm_msi_retry(struct work_struct *work)
+{
+	struct vm_msi *msi = container_of(work, struct vm_msi, retry.work);
+	struct vm_msi_irq *irq;
+	unsigned long flags;
+	bool again = false;
+
+	for (irq = msi->irqs; irq < msi->end; irq++) {
+		raw_spin_lock_irqsave(&msi->lock, flags);
+		if (irq->active && !irq->told) {
+			again |= vm_msi_tell(irq) != 0;
+			irq_chip_retrigger_hierarchy(irq_get_irq_data(irq->virq));
+		}
+		raw_spin_unlock_irqrestore(&msi->lock, flags);
+	}
+
+	if (again)
+		schedule_delayed_work(&msi->retry, VM_MSI_RETRY);
+	else
+		dev_info(&msi->vdev->dev, "all messages accepted\n");
 }
 
 static int vm_msi_set_affinity(struct irq_data *data,
 			       const struct cpumask *mask, bool force)
 {
 	struct irq_data *parent = data->parent_data;
-	int ret, err;
+	int ret;
 
 	ret = parent->chip->irq_set_affinity(parent, mask, force);
-	if (ret < 0 || ret == IRQ_SET_MASK_OK_DONE)
-		return ret;
+	if (ret >= 0 && ret != IRQ_SET_MASK_OK_DONE)
+		vm_msi_write(data);
 
-	err = vm_msi_write(data);
-	return err ? err : ret;
+	return ret;
 }
 
 static struct irq_chip vm_msi_chip = {
@@ -222,10 +270,7 @@ static int vm_msi_domain_alloc(struct irq_domain *domain, unsigned int virq,
 	return 0;
 }
 
-/*
- * No error from here: for a managed interrupt the core warns and starts it
- * regardless. vm_msi_start() looks at msi->err instead.
- */
+/* No error from here: the core would start a managed interrupt regardless. */
 static int vm_msi_domain_activate(struct irq_domain *domain,
 				  struct irq_data *data, bool reserve)
 {
@@ -233,13 +278,24 @@ static int vm_msi_domain_activate(struct irq_domain *domain,
 	return 0;
 }
 
-/* The core has masked it, so the stale message in the device is harmless. */
+/*
+ * The vector of the CPU may serve something else from now on, so the message
+ * is taken away: an empty one stands for none. Those who tell no number of
+ * vectors would take it as it is; there the mask has to do.
+ */
 static void vm_msi_domain_deactivate(struct irq_domain *domain,
 				     struct irq_data *data)
 {
 	struct vm_msi_irq *irq = irq_data_get_irq_chip_data(data);
+	const struct msi_msg none = { };
+	unsigned long flags;
 
+	raw_spin_lock_irqsave(&irq->msi->lock, flags);
+	irq->active = false;
 	irq->told = false;
+	if (irq->msi->nr_vectors)
+		vm_msi_update(irq, &none);
+	raw_spin_unlock_irqrestore(&irq->msi->lock, flags);
 }
 
 static const struct irq_domain_ops vm_msi_domain_ops = {
@@ -251,51 +307,46 @@ static const struct irq_domain_ops vm_msi_domain_ops = {
 
 /* Interrupts of one device */
 
-/* Adds the CPUs of group @idx of @nr; the neighbours stay together. */
-static void vm_msi_add_group(struct cpumask *mask, bool present,
-			     unsigned int idx, unsigned int nr)
-{
-	unsigned int nr_cpus = num_present_cpus();
-	unsigned int cpu, i = 0;
-
-	if (!present)
-		nr_cpus = num_possible_cpus() - nr_cpus;
-
-	for_each_possible_cpu(cpu) {
-		if (cpu_present(cpu) != present)
-			continue;
-		if (nr <= nr_cpus ? i * nr / nr_cpus == idx :
-				    idx * nr_cpus / nr == i)
-			cpumask_set_cpu(cpu, mask);
-		i++;
-	}
-}
-
 /*
  * Spread the queues over the CPUs. Those present first, so that every queue
  * gets one; CPUs that may come later are spread in the same way.
  *
  * Without @affd the interrupts are not managed, and this is a guess at where
- * the driver will move them: where it is right no message changes later.
+ * the driver will move them: where it is right no message changes later. Not
+ * all drivers do, so it keeps to the default that the configuration's has.
  */
-static void vm_msi_spread(struct vm_msi *msi, const struct irq_affinity *affd)
+static int vm_msi_spread(struct vm_msi *msi, const struct irq_affinity *affd)
 {
-	int nr = affd ? -affd->pre_vectors - affd->post_vectors : 0;
-	int idx = affd ? -affd->pre_vectors : 0;
+	unsigned int first = affd ? affd->pre_vectors : 0, idx = 0, nr = 0;
+	unsigned int nr_groups = num_present_cpus();
+	struct cpumask *groups, *mask;
 	struct vm_msi_irq *irq;
 
 	for (irq = msi->irqs; irq < msi->end; irq++)
 		nr += !!irq->vq;
+	if (affd)
+		nr -= min(nr, first + affd->post_vectors);
+	if (!nr)
+		return 0;
+
+	nr_groups = min(nr_groups, nr);
+	groups = group_cpus_evenly(nr_groups);
+	if (!groups)
+		return -ENOMEM;
 
 	for (irq = msi->irqs; irq < msi->end; irq++) {
-		if (!irq->vq || idx++ < 0 || idx > nr)
+		if (!irq->vq || idx++ < first || idx > first + nr)
 			continue;
-		vm_msi_add_group(&irq->aff.mask, true, idx - 1, nr);
-		if (!affd)
-			continue;
-		vm_msi_add_group(&irq->aff.mask, false, idx - 1, nr);
-		irq->aff.is_managed = !cpumask_empty(&irq->aff.mask);
+		mask = &groups[(idx - first - 1) * nr_groups / nr];
+		cpumask_copy(&irq->aff.mask, mask);
+		if (affd)
+			irq->aff.is_managed = !cpumask_empty(mask);
+		else
+			cpumask_and(&irq->aff.mask, mask,
+				    irq_get_affinity_mask(msi->irqs->virq));
 	}
+	kfree(groups);
+	return 0;
 }
 
 static int vm_msi_alloc_irq(struct vm_msi_irq *irq)
@@ -441,6 +492,20 @@ static int vm_msi_leave_spare(struct vm_msi *msi)
 	return min(ret, 0);
 }
 
+/* From now on what is refused is asked for again. */
+static int vm_msi_run(struct vm_msi *msi)
+{
+	unsigned long flags;
+	int err;
+
+	raw_spin_lock_irqsave(&msi->lock, flags);
+	err = msi->err;
+	msi->running = !err;
+	raw_spin_unlock_irqrestore(&msi->lock, flags);
+
+	return err;
+}
+
 static int vm_msi_start(struct vm_msi *msi, const struct irq_affinity *affd)
 {
 	struct vm_msi_irq *irq;
@@ -451,10 +516,11 @@ static int vm_msi_start(struct vm_msi *msi, const struct irq_affinity *affd)
 		return err;
 
 	msi->err = 0;
-	if (msi->rung == VM_MSI_PER_QUEUE)
-		vm_msi_spread(msi, affd);
+	err = vm_msi_alloc_irq(msi->irqs);
+	if (!err && msi->rung == VM_MSI_PER_QUEUE)
+		err = vm_msi_spread(msi, affd);
 
-	for (irq = msi->irqs; irq < msi->end; irq++)
+	for (irq = msi->irqs + 1; irq < msi->end; irq++)
 		if (irq->used && !err)
 			err = vm_msi_alloc_irq(irq);
 
@@ -470,7 +536,7 @@ static int vm_msi_start(struct vm_msi *msi, const struct irq_affinity *affd)
 		err = vm_msi_leave_spare(msi);
 	if (!err && msi->nr_vectors)
 		err = vm_msi_enable(msi);
-	return err;
+	return err ?: vm_msi_run(msi);
 }
 
 static void vm_msi_log(struct vm_msi *msi, int why)
@@ -510,9 +576,15 @@ int vm_msi_request_irqs(struct vm_msi *msi, const struct irq_affinity *affd)
 void vm_msi_free_irqs(struct vm_msi *msi)
 {
 	struct vm_msi_irq *irq;
+	unsigned long flags;
 
 	if (!msi || !msi->irqs)
 		return;
+
+	raw_spin_lock_irqsave(&msi->lock, flags);
+	msi->running = false;
+	raw_spin_unlock_irqrestore(&msi->lock, flags);
+	cancel_delayed_work_sync(&msi->retry);
 
 	writew(0, msi->base + VIRTIO_MMIO_MSI_CSR);
 	for (irq = msi->irqs; irq < msi->end; irq++)
@@ -603,6 +675,7 @@ struct vm_msi *vm_msi_create(struct virtio_device *vdev, void __iomem *base)
 		return NULL;
 
 	raw_spin_lock_init(&msi->lock);
+	INIT_DELAYED_WORK(&msi->retry, vm_msi_retry);
 	msi->vdev = vdev;
 	msi->base = base;
 	msi->nr_vectors = csr & VIRTIO_MMIO_MSI_CSR_NVEC_MASK;

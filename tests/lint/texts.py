@@ -6,7 +6,7 @@ import re
 import subprocess
 
 MAX_LINES = 600
-DRIVER = "guest-patches/"
+DRIVER = ("guest-patches/", "tests/linux/guest/refuse/")
 # Linux's own file with our changes; it is as long as they made it.
 LONG = {"guest-patches/module/virtio_mmio.c", "guest-patches/module/virtio_mmio_msi.c"}
 

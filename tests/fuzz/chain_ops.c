@@ -68,7 +68,7 @@ static void pop(struct model *m)
 
 static void push(struct model *m)
 {
-	uint16_t at = fuzz_u8(m->in) % FUZZ_RING_MAX;
+	uint16_t at = fuzz_u16(m->in) % FUZZ_RING_MAX;
 
 	for (unsigned int i = 0; i < FUZZ_RING_MAX; i++, at = (at + 1) % FUZZ_RING_MAX) {
 		if (!m->inflight[at])
@@ -126,8 +126,8 @@ static void restart(struct model *m)
 static void start_anywhere(struct model *m)
 {
 	struct virtq_cfg cfg = {
-		.desc = fuzz_number(m->in, FUZZ_GUEST_LEN),
-		.avail = fuzz_number(m->in, FUZZ_GUEST_LEN),
+		.desc = fuzz_number(m->in, FUZZ_REGION_LEN),
+		.avail = FUZZ_HOLE_END + fuzz_number(m->in, FUZZ_REGION_LEN),
 		.used = fuzz_number(m->in, FUZZ_GUEST_LEN),
 		.size = (uint32_t)fuzz_number(m->in, FUZZ_RING_MAX),
 	};
@@ -135,9 +135,9 @@ static void start_anywhere(struct model *m)
 
 	if (!virtq_start(m->r->vq, &cfg, some_features(m->in))) {
 		FUZZ_CHECK(cfg.size && cfg.size <= FUZZ_RING_MAX && !(cfg.size & (cfg.size - 1)));
-		FUZZ_CHECK(cfg.desc + 16ull * cfg.size <= FUZZ_GUEST_LEN);
-		FUZZ_CHECK(cfg.avail + 6 + 2ull * cfg.size <= FUZZ_GUEST_LEN);
-		FUZZ_CHECK(cfg.used + 6 + 8ull * cfg.size <= FUZZ_GUEST_LEN);
+		FUZZ_CHECK(fuzz_ring_is_ram(cfg.desc, 16ull * cfg.size));
+		FUZZ_CHECK(fuzz_ring_is_ram(cfg.avail, 6 + 2ull * cfg.size));
+		FUZZ_CHECK(fuzz_ring_is_ram(cfg.used, 6 + 8ull * cfg.size));
 		while (!virtq_pop(m->r->vq, &c, m->iov, FUZZ_RING_MAX))
 			virtq_push(m->r->vq, c.head, c.in_len);
 		virtq_publish(m->r->vq);
@@ -148,7 +148,8 @@ static void start_anywhere(struct model *m)
 static void step(struct model *m)
 {
 	switch (fuzz_u8(m->in) % 16) {
-	case 0: case 1: case 2:		fuzz_ring_add(m->r, m->in);	break;
+	case 0: case 1:			fuzz_ring_add(m->r, m->in);	break;
+	case 2:				fuzz_ring_add_huge(m->r, m->in);	break;
 	case 3: case 4: case 5:		pop(m);				break;
 	case 6: case 7:			push(m);			break;
 	case 8:				publish(m);			break;

@@ -35,7 +35,7 @@ static void fill(const struct iovec *iov, int nr_iov, uint32_t len, uint8_t patt
 	uint32_t done = 0;
 
 	for (int i = 0; i < nr_iov && done < len; i++) {
-		uint32_t n = MIN(len - done, (uint32_t)iov[i].iov_len);
+		uint32_t n = (uint32_t)MIN((uint64_t)(len - done), iov[i].iov_len);
 
 		memset(iov[i].iov_base, pattern, n);
 		done += n;
@@ -157,6 +157,10 @@ static void step(struct fuzz_input *in)
 	case 3:
 		if (!sound)
 			fuzz_ring_poke(&ring, in);
+		break;
+	case 4:
+		if (!sound)
+			fuzz_ring_add_huge(&ring, in);
 		break;
 	default:
 		net_rx_run(rx, fuzz_u8(in) % 32u);

@@ -140,7 +140,8 @@ void fuzz_one(struct fuzz_input *in)
 	input = in;
 	for (unsigned int i = 0; i < MAX_OPS && fuzz_left(in); i++) {
 		switch (fuzz_u8(in) % 8) {
-		case 0: case 1:			fuzz_ring_add(&ring, in);	break;
+		case 0:				fuzz_ring_add(&ring, in);	break;
+		case 1:				fuzz_ring_add_huge(&ring, in);	break;
 		case 2: case 3: case 4:		add_sound_frame(in);		break;
 		case 5:				fuzz_ring_poke(&ring, in);	break;
 		default:			send_some(fuzz_u8(in) % 32u);

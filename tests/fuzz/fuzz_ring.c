@@ -2,6 +2,7 @@
 #include "fuzz_ring.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "util.h"
 
@@ -11,13 +12,19 @@
 
 void fuzz_ring_create(struct fuzz_ring *r)
 {
-	r->mem = fuzz_guest(FUZZ_GUEST_LEN);
+	FUZZ_CHECK(!guest_mem_create(&r->mem, 2 * FUZZ_REGION_LEN, FUZZ_REGION_LEN,
+				     FUZZ_HOLE_END, GUEST_MEM_ANON));
 	FUZZ_CHECK(!virtq_create(&r->vq, r->mem, FUZZ_RING_MAX));
 }
 
 void fuzz_ring_start(struct fuzz_ring *r, uint16_t size, uint64_t features)
 {
 	memset(guest_mem_ptr(r->mem, 0, FUZZ_GUEST_LEN), 0, FUZZ_GUEST_LEN);
+	for (unsigned int i = 0; i < r->mem->nr_regions; i++) {
+		uint32_t kept = i ? 0 : FUZZ_GUEST_LEN;
+
+		madvise(r->mem->region[i].host + kept, FUZZ_REGION_LEN - kept, MADV_DONTNEED);
+	}
 	vdriver_init(&r->d, r->mem, 0, size, false);
 	r->next_desc = 0;
 	FUZZ_CHECK(!virtq_start(r->vq, &r->d.cfg, features));
@@ -25,14 +32,16 @@ void fuzz_ring_start(struct fuzz_ring *r, uint16_t size, uint64_t features)
 
 uint16_t fuzz_ring_size(struct fuzz_input *in)
 {
-	return (uint16_t)(1u << fuzz_u8(in) % 7);
+	return (uint16_t)(1u << fuzz_u8(in) % 11);
 }
 
 static uint64_t desc_addr(struct fuzz_input *in, uint8_t how)
 {
 	switch (how & 7) {
 	case 0:		return fuzz_number(in, FUZZ_GUEST_LEN);
-	case 1:		return FUZZ_GUEST_LEN - fuzz_u8(in);
+	case 1:		return FUZZ_REGION_LEN - fuzz_u8(in);
+	case 3:		return FUZZ_HOLE_END - 16 + fuzz_u16(in);
+	case 4:		return FUZZ_HOLE_END + FUZZ_REGION_LEN - fuzz_u8(in);
 	case 2:		return fuzz_u16(in) % FUZZ_RING_DATA;	/* the rings themselves */
 	default:	return FUZZ_RING_DATA + fuzz_u16(in) % (FUZZ_GUEST_LEN - FUZZ_RING_DATA);
 	}
@@ -45,7 +54,8 @@ static uint32_t desc_len(struct fuzz_input *in, uint8_t how)
 	case 1:		return 512u * (fuzz_u8(in) % 16u);
 	case 2:		return 16;
 	case 3:		return 1;
-	case 4:		return 16u * (fuzz_u8(in) % (FUZZ_RING_MAX + 2));
+	case 4:		return 16u * (fuzz_u16(in) % (FUZZ_RING_MAX + 2));
+	case 5:		return (uint32_t)FUZZ_REGION_LEN - fuzz_u8(in);
 	default:	return fuzz_u8(in);
 	}
 }
@@ -86,6 +96,35 @@ static void show(struct fuzz_ring *r, uint16_t head)
 {
 	r->d.avail[AVAIL_RING + r->d.avail_idx % r->d.size] = head;
 	r->d.avail[AVAIL_IDX] = ++r->d.avail_idx;
+}
+
+/* The table of an indirect chain, or the place of a direct one's next descriptor. */
+static struct vring_desc *huge_desc(struct fuzz_ring *r, struct vring_desc *table, unsigned int i)
+{
+	return table ? &table[i] : &r->d.desc[(r->next_desc + i) % r->d.size];
+}
+
+void fuzz_ring_add_huge(struct fuzz_ring *r, struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in), less = fuzz_u8(in);
+	uint16_t head = r->next_desc, size = r->d.size;
+	unsigned int n = MIN(32u << how % 6u, (unsigned int)size);
+	uint32_t len = (uint32_t)MIN(GIB(4) / n, FUZZ_REGION_LEN);
+	struct vring_desc *table = how & 0x80 ? guest_mem_ptr(r->mem, MIB(1), 16ull * n) : NULL;
+
+	for (unsigned int i = 0; i < n; i++)
+		*huge_desc(r, table, i) = (struct vring_desc){
+			.addr = how & 0x40 ? FUZZ_HOLE_END : FUZZ_REGION_LEN - len,
+			.len = i ? len : len - less,
+			.flags = (uint16_t)((how & 8 ? 0 : VRING_DESC_F_WRITE) |
+					    (i + 1 < n ? VRING_DESC_F_NEXT : 0)),
+			.next = (uint16_t)(table ? i + 1 : (head + i + 1) % size),
+		};
+	if (table)
+		r->d.desc[head] = (struct vring_desc){ .addr = MIB(1), .len = 16u * n,
+						       .flags = VRING_DESC_F_INDIRECT };
+	r->next_desc = (uint16_t)((head + (table ? 1 : n)) % size);
+	show(r, head);
 }
 
 void fuzz_ring_add(struct fuzz_ring *r, struct fuzz_input *in)
@@ -136,16 +175,26 @@ void fuzz_ring_poke(struct fuzz_ring *r, struct fuzz_input *in)
 	fuzz_bytes(in, guest_mem_ptr(r->mem, at, len), len);
 }
 
+bool fuzz_ring_is_ram(uint64_t gpa, uint64_t len)
+{
+	unsigned __int128 end = (unsigned __int128)gpa + len;
+
+	return end <= FUZZ_REGION_LEN ||
+	       (gpa >= FUZZ_HOLE_END && end <= FUZZ_HOLE_END + FUZZ_REGION_LEN);
+}
+
+static bool region_owns(const struct guest_mem_region *g, const struct iovec *v)
+{
+	uintptr_t start = (uintptr_t)g->host, at = (uintptr_t)v->iov_base;
+
+	return at >= start && at <= start + g->len && v->iov_len <= start + g->len - at;
+}
+
 bool fuzz_ring_owns(const struct fuzz_ring *r, const struct iovec *iov, unsigned int n)
 {
-	uintptr_t start = (uintptr_t)r->mem->region[0].host;
-
-	for (unsigned int i = 0; i < n; i++) {
-		uintptr_t at = (uintptr_t)iov[i].iov_base;
-
-		if (at < start || at > start + FUZZ_GUEST_LEN ||
-		    iov[i].iov_len > start + FUZZ_GUEST_LEN - at)
+	for (unsigned int i = 0; i < n; i++)
+		if (!region_owns(&r->mem->region[0], &iov[i]) &&
+		    !region_owns(&r->mem->region[1], &iov[i]))
 			return false;
-	}
 	return true;
 }

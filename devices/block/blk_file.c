@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,10 +27,13 @@
 #define SECTOR 512u
 #define PAGE 4096u
 #define ZEROES_LEN (64 * 1024u)
+#define BOUNCE_LEN (64 * 1024u)		/* untouched until a guest needs it */
 
 struct blk_file {
 	struct blk_backend be;
 	bool is_block_device;		/* set once */
+	uint8_t *bounce;		/* set once; its bytes: bounce_lock. NULL: not direct */
+	pthread_mutex_t bounce_lock;
 };
 
 static struct blk_file *to_file(struct blk_backend *b)
@@ -37,38 +41,83 @@ static struct blk_file *to_file(struct blk_backend *b)
 	return container_of(b, struct blk_file, be);
 }
 
-static int blk_file_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off)
-{
-	unsigned int left = (unsigned int)nr_iov;
+/* A transfer: what is left of it. */
+struct rest {
+	struct iovec *iov;
+	unsigned int nr_iov;
+	uint64_t off;
+	bool write;
+};
 
-	while (left) {
-		ssize_t n = preadv(b->fd, iov, (int)left, (off_t)off);
+static ssize_t transfer_some(int fd, const struct rest *r)
+{
+	if (r->write)
+		return pwritev2(fd, r->iov, (int)r->nr_iov, (off_t)r->off, 0);
+	return preadv(fd, r->iov, (int)r->nr_iov, (off_t)r->off);
+}
+
+/* All of it, or -errno; then r tells what was not done. */
+static int transfer(const struct blk_file *f, struct rest *r)
+{
+	while (r->nr_iov) {
+		ssize_t n = transfer_some(f->be.fd, r);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n ? -errno : -EIO;
-		iov_take(&iov, &left, NULL, (size_t)n);
-		off += (uint64_t)n;
+		iov_take(&r->iov, &r->nr_iov, NULL, (size_t)n);
+		r->off += (uint64_t)n;
 	}
 	return 0;
 }
 
+static int transfer_bounced(struct blk_file *f, struct rest *r, size_t len)
+{
+	struct iovec whole = { f->bounce, len };
+	struct rest b = { &whole, 1, r->off, r->write };
+	int ret;
+
+	pthread_mutex_lock(&f->bounce_lock);
+	if (r->write)
+		iov_take(&r->iov, &r->nr_iov, f->bounce, len);
+	ret = transfer(f, &b);
+	if (!r->write && !ret) {
+		iov_copy_to(r->iov, r->nr_iov, 0, f->bounce, len);
+		iov_take(&r->iov, &r->nr_iov, NULL, len);
+	}
+	pthread_mutex_unlock(&f->bounce_lock);
+	r->off += len;
+	return ret;
+}
+
+/* O_DIRECT is particular about addresses, but a guest may have its buffers anywhere. */
+static int transfer_anywhere(struct blk_file *f, struct rest *r)
+{
+	int ret = transfer(f, r);
+	uint64_t left = 0;
+
+	if (ret != -EINVAL || !f->bounce)
+		return ret;
+	for (unsigned int i = 0; i < r->nr_iov; i++)
+		left += r->iov[i].iov_len;
+	for (ret = 0; left && !ret; left -= MIN(left, BOUNCE_LEN))
+		ret = transfer_bounced(f, r, MIN(left, BOUNCE_LEN));
+	return ret;
+}
+
+static int blk_file_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off)
+{
+	struct rest r = { iov, (unsigned int)nr_iov, off, false };
+
+	return transfer_anywhere(to_file(b), &r);
+}
+
 static int blk_file_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, uint64_t off)
 {
-	unsigned int left = (unsigned int)nr_iov;
+	struct rest r = { iov, (unsigned int)nr_iov, off, true };
 
-	while (left) {
-		ssize_t n = pwritev2(b->fd, iov, (int)left, (off_t)off, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		iov_take(&iov, &left, NULL, (size_t)n);
-		off += (uint64_t)n;
-	}
-	return 0;
+	return transfer_anywhere(to_file(b), &r);
 }
 
 static int blk_file_flush(struct blk_backend *b)
@@ -140,6 +189,8 @@ static void blk_file_free(struct blk_backend *b)
 		return;
 	if (b->fd >= 0)
 		close(b->fd);
+	free(to_file(b)->bounce);
+	pthread_mutex_destroy(&to_file(b)->bounce_lock);
 	free(to_file(b));
 }
 
@@ -310,6 +361,7 @@ int blk_file_open(struct blk_backend **out, const struct blk_file_cfg *cfg, cons
 		return ret;
 	f->be = (struct blk_backend){ .ops = &blk_file_ops, .fd = -1, .readonly = cfg->readonly,
 				      .direct = cfg->direct };
+	pthread_mutex_init(&f->bounce_lock, NULL);
 	if (!c.path)
 		c.path = "the descriptor";
 	ret = open_image(&c, name, &f->be.fd);
@@ -319,6 +371,10 @@ int blk_file_open(struct blk_backend **out, const struct blk_file_cfg *cfg, cons
 		ret = probe_image(f, &c, name);
 	if (!ret && !c.unlocked)
 		ret = blk_lock(&f->be.fd, c.readonly, f->is_block_device, c.path, name);
+	if (!ret && cfg->direct) {
+		f->bounce = aligned_alloc(PAGE, BOUNCE_LEN);
+		ret = f->bounce ? 0 : log_fail(-ENOMEM, "%s: no memory", name);
+	}
 	if (ret)
 		goto fail;
 	*out = &f->be;

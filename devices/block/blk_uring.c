@@ -317,11 +317,20 @@ static unsigned int take_requests(struct blk_uring *u, unsigned int max)
 
 /*
  * The ring has not done it, such as for want of a thread to do it with: then it
- * is done here. ENOMEM is not among them, as it may be what a lost page left.
+ * is done here.
  */
 static bool was_not_done(int result)
 {
 	return result == -ECANCELED || result == -EINTR || result == -EAGAIN;
+}
+
+/*
+ * ... nor a transfer, which may be worth another try or need an aligned buffer.
+ * Not so for a flush, where ENOMEM may be what a lost page left.
+ */
+static bool transfer_was_not_done(int result)
+{
+	return was_not_done(result) || result == -ENOMEM || result == -EINVAL;
 }
 
 static int transfer_here(struct blk_uring *u, struct slot *s)
@@ -342,7 +351,7 @@ static void handle_slot(struct blk_uring *u, struct slot *s, int result)
 	}
 	if (result > 0 && s->left)
 		submit_transfer(u, s);
-	else if (was_not_done(result) || result == -ENOMEM)
+	else if (transfer_was_not_done(result))
 		finish(u, s, transfer_here(u, s));
 	else if (result >= 0)
 		finish(u, s, s->left ? -EIO : 0);	/* 0 bytes: the image was truncated */

@@ -341,7 +341,7 @@ def refused(m, options):
 
 def check_block_device(t, opts):
     """A device may have several nodes, so a lock of one of them is not enough."""
-    first, second = (Machine(opts, "watch", []) for _ in range(2))
+    first, second = (Machine(opts, "watch", ["path=DISK"]) for _ in range(2))
     image = first.disks[0]
     fresh_disk(image)
     dev = loop_device(image)

@@ -271,6 +271,64 @@ START_TEST(direct_io_transfers_whole_blocks)
 }
 END_TEST
 
+/* Where in a page a buffer begins, and how long its pieces are. */
+static const struct {
+	unsigned int at, piece;
+} places[] = {
+	{ 0, 512 }, { 512, 4096 }, { 256, 4096 }, { 64, 4096 }, { 16, 512 }, { 4, 512 },
+	{ 1, 4096 }, { 0, 100 }, { 0, 5 }, { 3, 77 },
+};
+
+static uint8_t guest[161 * 1024] __attribute__((aligned(4096)));
+
+static int scattered(bool write, unsigned int at, unsigned int piece, size_t len)
+{
+	static struct iovec iov[1024];
+	int n = 0;
+
+	for (size_t off = 0; off < len; off += piece)
+		iov[n++] = (struct iovec){ guest + at + off, MIN(piece, len - off) };
+	return write ? be->ops->writev(be, iov, n, 4096) : be->ops->readv(be, iov, n, 4096);
+}
+
+/* row B3 */
+START_TEST(direct_io_takes_the_buffers_of_a_guest_wherever_they_are)
+{
+	const unsigned int at = places[_i].at, piece = places[_i].piece;
+	const size_t len = MIN(160u * 1024, piece * 1000u & ~4095u);
+	static uint8_t expect[160 * 1024];
+
+	cfg.direct = true;
+	if (open_it())
+		return;		/* the file system has no O_DIRECT */
+	for (size_t i = 0; i < len; i++)
+		expect[i] = (uint8_t)(i * 7 + i / 251);
+	memcpy(guest + at, expect, len);
+	ck_assert_int_eq(scattered(true, at, piece, len), 0);
+	memset(guest, 0, sizeof(guest));
+	ck_assert_int_eq(scattered(false, at, piece, len), 0);
+	ck_assert_mem_eq(guest + at, expect, len);
+	ck_assert_uint_eq(guest[at + len], 0);
+	be->ops->free(be);
+	cfg.direct = false;
+	ck_assert_int_eq(open_it(), 0);
+	ck_assert_int_eq(scattered(false, 0, 4096, len), 0);
+	ck_assert_mem_eq(guest, expect, len);
+}
+END_TEST
+
+/* An error that has to do with anything else stays one. */
+START_TEST(direct_io_beyond_a_truncated_image_is_an_error)
+{
+	cfg.direct = true;
+	if (open_it())
+		return;
+	ck_assert_int_eq(truncate(path, 8192), 0);
+	ck_assert_int_eq(scattered(false, 1, 4096, 16384), -EIO);
+	ck_assert_int_eq(scattered(false, 1, 4096, 4096), 0);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_file");
@@ -296,6 +354,9 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_read_only_descriptor_for_a_writable_disk_is_refused);
 	tcase_add_test(tc, the_image_stays_blocking);
 	tcase_add_test(tc, direct_io_transfers_whole_blocks);
+	tcase_add_loop_test(tc, direct_io_takes_the_buffers_of_a_guest_wherever_they_are, 0,
+			    ARRAY_SIZE(places));
+	tcase_add_test(tc, direct_io_beyond_a_truncated_image_is_an_error);
 	suite_add_tcase(s, tc);
 	return s;
 }

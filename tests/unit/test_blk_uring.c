@@ -33,6 +33,7 @@ struct disk {
 
 static bool use_direct, use_sqpoll;
 static uint32_t poll_us;
+static unsigned int odd;	/* where in a page data begins */
 static enum virtio_blk_cache cache;
 
 static int temporary_file(void)
@@ -89,7 +90,8 @@ static gpa_t add(struct disk *d, uint32_t type, uint64_t sector, uint32_t len, u
 	unsigned int n = 1;
 
 	v->next_gpa = at;
-	vdriver_alloc(v, len ? len : 1);
+	vdriver_alloc(v, (len ? len : 1) + odd);
+	at += odd;
 	hdr_at = vdriver_alloc(v, 17);
 	memcpy(vdriver_ptr(v, hdr_at), &hdr, sizeof(hdr));
 	*((uint8_t *)vdriver_ptr(v, hdr_at) + 16) = 0xee;
@@ -182,6 +184,14 @@ END_TEST
 START_TEST(random_direct_traffic_leaves_the_same_image_as_the_plain_engine)
 {
 	use_direct = true;
+	compare_engines();
+}
+END_TEST
+
+START_TEST(direct_traffic_of_buffers_anywhere_leaves_the_same_image)
+{
+	use_direct = true;
+	odd = _i ? 256 : 3;
 	compare_engines();
 }
 END_TEST
@@ -413,6 +423,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, random_traffic_leaves_the_same_image_as_the_plain_engine);
 	tcase_add_test(tc, random_direct_traffic_leaves_the_same_image_as_the_plain_engine);
+	tcase_add_loop_test(tc, direct_traffic_of_buffers_anywhere_leaves_the_same_image, 0, 2);
 	tcase_add_test(tc, a_kernel_thread_that_submits_leaves_the_same_image);
 	tcase_add_test(tc, a_thread_that_polls_leaves_the_same_image);
 	tcase_add_test(tc, random_writethrough_traffic_leaves_the_same_image_as_the_plain_engine);

@@ -41,6 +41,7 @@ struct fake_transport {
 	struct virtio_queue queue[VIRTIO_MAX_QUEUES];
 	struct vdriver driver[VIRTIO_MAX_QUEUES];
 	bool left_out[VIRTIO_MAX_QUEUES];
+	gpa_t base;		/* of what the drivers use */
 	uint16_t ring_size;
 	bool started;
 };
@@ -85,13 +86,14 @@ void virtio_config_changed(struct virtio_transport *t)
 	atomic_fetch_add(&t->nr_config_changes, 1);
 }
 
-struct fake_transport *fake_transport_create(struct virtio_dev *dev, uint16_t ring_size)
+static struct fake_transport *create(struct virtio_dev *dev, uint16_t ring_size, gpa_t base)
 {
 	struct fake_transport *ft = calloc(1, sizeof(*ft));
 
 	assert(ft);
 	ft->dev = dev;
 	ft->ring_size = ring_size;
+	ft->base = base;
 	ck_assert_int_eq(guest_mem_create(&ft->mem, GUEST_LEN, LOW_LEN, GIB(4), GUEST_MEM_ANON), 0);
 	for (unsigned int q = 0; q < dev->nr_queues; q++) {
 		ck_assert_int_eq(virtq_create(&ft->vq[q], ft->mem, dev->queue_size_max), 0);
@@ -100,6 +102,16 @@ struct fake_transport *fake_transport_create(struct virtio_dev *dev, uint16_t ri
 		ft->queue[q].irq = &ft->irq[q];
 	}
 	return ft;
+}
+
+struct fake_transport *fake_transport_create(struct virtio_dev *dev, uint16_t ring_size)
+{
+	return create(dev, ring_size, 0);
+}
+
+struct fake_transport *fake_transport_create_high(struct virtio_dev *dev, uint16_t ring_size)
+{
+	return create(dev, ring_size, GIB(4));
 }
 
 void fake_transport_free(struct fake_transport *ft)
@@ -129,7 +141,7 @@ int fake_start(struct fake_transport *ft, uint64_t features)
 				  .transport = &ft->up };
 
 	for (unsigned int q = 0; q < ft->dev->nr_queues; q++) {
-		vdriver_init(&ft->driver[q], ft->mem, q * share, ft->ring_size,
+		vdriver_init(&ft->driver[q], ft->mem, ft->base + q * share, ft->ring_size,
 			     features & 1ull << VIRTIO_RING_F_EVENT_IDX);
 		ck_assert_int_eq(virtq_start(ft->vq[q], &ft->driver[q].cfg, features), 0);
 		ft->queue[q].vq = ft->left_out[q] ? NULL : ft->vq[q];

@@ -17,8 +17,10 @@
 
 struct fake_transport;
 
-/* Takes dev. Each queue gets a ring of ring_size entries in a 16 MiB guest. */
+/* Takes dev. Each queue gets a ring of ring_size entries; the guest has 4 GiB in two regions. */
 struct fake_transport *fake_transport_create(struct virtio_dev *dev, uint16_t ring_size);
+/* The same with all that the drivers use above 4 GiB. */
+struct fake_transport *fake_transport_create_high(struct virtio_dev *dev, uint16_t ring_size);
 void fake_transport_free(struct fake_transport *ft);	/* stops and frees the device */
 
 /* The driver leaves queue q out at the next start. */

@@ -6,9 +6,12 @@
  */
 #include <linux/virtio_blk.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "blk_req.h"
 #include "fake_transport.h"
+#include "fake_uring.h"
 #include "runner.h"
 #include "util.h"
 #include "virtio_blk.h"
@@ -192,6 +195,35 @@ START_TEST(the_largest_ranges_of_a_discard_are_taken_whole)
 }
 END_TEST
 
+/* The kernel transfers less than 2 GiB at once. rows B3, H1 */
+START_TEST(io_uring_transfers_4_gib_in_parts)
+{
+	struct virtio_blk_cfg cfg = VIRTIO_BLK_CFG_DEFAULT;
+	const uint32_t type = _i & 1 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
+	struct blk_backend *be;
+
+	fake_transport_free(ft);
+	fake_uring_reset();
+	fake_uring.pretend = true;
+	cfg.file.fd = memfd_create("disk", MFD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(cfg.file.fd, GIB(5)), 0);
+	cfg.queue_size = RING;
+	ck_assert_int_eq(blk_file_open(&be, &cfg.file, "blk0"), 0);
+	be->async_reads = be->async_writes = true;
+	ck_assert_int_eq(virtio_blk_create(&dev, &cfg, be, "blk0"), 0);
+	ft = fake_transport_create_high(dev, RING);
+	ck_assert_uint_eq(fake_stat(ft, "io_uring"), 1);
+	ck_assert_int_eq(fake_start(ft, dev->features), 0);
+	driver = fake_driver(ft, 0);
+	place = vdriver_alloc(driver, MIB(8));
+	ck_assert_uint_eq(run(type, 7, MAX_DATA, LARGEST, _i & 2), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(fake_uring.nr_transfers, 2);
+	ck_assert_uint_eq(run(type, 7, MAX_DATA, LARGEST + 7680, _i & 2), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(fake_uring.nr_transfers, 4);
+	ck_assert_uint_eq(fake_queue_stat(ft, 0, "errors"), 0);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("virtio_blk_maxima");
@@ -202,6 +234,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, a_chain_of_more_than_4_gib_breaks_its_queue, 0, 4);
 	tcase_add_loop_test(tc, no_sum_of_a_sector_and_a_length_wraps, 0, 2 * ARRAY_SIZE(edges));
 	tcase_add_test(tc, the_largest_ranges_of_a_discard_are_taken_whole);
+	tcase_add_loop_test(tc, io_uring_transfers_4_gib_in_parts, 0, 4);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -15,6 +15,7 @@
 
 #define MAX_OPS 512u
 #define WAIT_MS 1
+#define MAX_RW_COUNT 0x7ffff000u	/* Linux: what one call transfers */
 
 struct op {
 	struct io_uring_sqe sqe;
@@ -254,6 +255,8 @@ static int carry_out(struct op *o)
 		return told;
 	if (is_flush)
 		return flush(o);
+	if (fake_uring.pretend)
+		return (int)MIN(len, MAX_RW_COUNT);
 	if (dice() < fake_uring.percent_again)
 		return dice() < 50 ? -EINTR : -EAGAIN;
 	if (dice() < fake_uring.percent_short)

@@ -32,6 +32,7 @@ struct fake_uring {
 	bool lose;			/* what the next sync is to make stable is lost ... */
 	unsigned int epoch, nr_lost;	/* ... and so for those that overlap it, */
 	bool error_told;		/* of which one says so */
+	bool pretend;			/* transfers move nothing, at most MAX_RW_COUNT at once */
 	int no_ring;			/* -errno of making a ring; 0: they can be made */
 	unsigned int nr_calls;		/* of io_uring_enter(2) */
 	unsigned int nr_transfers, nr_flushes, nr_dsync, nr_unfixed;

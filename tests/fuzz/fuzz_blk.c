@@ -22,6 +22,7 @@
 
 #define NR_SECTORS	32u
 #define IMAGE_LEN	(NR_SECTORS * BLK_SECTOR)
+#define HUGE_SECTORS	(1ull << 54)	/* bytes: what off_t can tell */
 #define MAX_OPS		64u
 
 static struct fuzz_ring ring;
@@ -31,6 +32,7 @@ static struct blk_queue *queue;
 static struct fuzz_input *input;	/* the host fails when it says so */
 static struct blk_backend *file;
 static bool use_file;
+static uint64_t disk_len;		/* IMAGE_LEN, or so long that lengths meet their own limits */
 
 static int host_result(void)
 {
@@ -41,7 +43,7 @@ static int host_result(void)
 
 static void check_range(uint64_t off, uint64_t len)
 {
-	FUZZ_CHECK(off <= IMAGE_LEN && len <= IMAGE_LEN - off);
+	FUZZ_CHECK(off <= disk_len && len <= disk_len - off);
 }
 
 static void check_transfer(const struct iovec *iov, int nr_iov, uint64_t off)
@@ -58,7 +60,7 @@ static int image_readv(struct blk_backend *b, struct iovec *iov, int nr_iov, uin
 	check_transfer(iov, nr_iov, off);
 	if (use_file)
 		return file->ops->readv(file, iov, nr_iov, off);
-	for (int i = 0; i < nr_iov; i++) {
+	for (int i = 0; i < nr_iov && disk_len == IMAGE_LEN; i++) {
 		memcpy(iov[i].iov_base, image + off, iov[i].iov_len);
 		off += iov[i].iov_len;
 	}
@@ -71,7 +73,7 @@ static int image_writev(struct blk_backend *b, struct iovec *iov, int nr_iov, ui
 	check_transfer(iov, nr_iov, off);
 	if (use_file)
 		return file->ops->writev(file, iov, nr_iov, off);
-	for (int i = 0; i < nr_iov; i++) {
+	for (int i = 0; i < nr_iov && disk_len == IMAGE_LEN; i++) {
 		memcpy(image + off, iov[i].iov_base, iov[i].iov_len);
 		off += iov[i].iov_len;
 	}
@@ -97,7 +99,8 @@ static int image_write_zeroes(struct blk_backend *b, uint64_t off, uint64_t len,
 	check_range(off, len);
 	if (use_file)
 		return file->ops->write_zeroes(file, off, len, unmap);
-	memset(image + off, 0, len);
+	if (disk_len == IMAGE_LEN)
+		memset(image + off, 0, len);
 	return host_result();
 }
 
@@ -119,7 +122,7 @@ static void add_sound_request(struct fuzz_input *in)
 	gpa_t gpa = FUZZ_RING_DATA + 64u * (how >> 4);
 	struct virtio_blk_outhdr hdr = {
 		.type = how & 8 ? fuzz_u32(in) : types[how & 7 & (how & 4 ? 5 : 7)],
-		.sector = fuzz_number(in, NR_SECTORS),
+		.sector = fuzz_number(in, disk_len / BLK_SECTOR),
 	};
 	bool inbound = hdr.type == VIRTIO_BLK_T_IN || hdr.type == VIRTIO_BLK_T_GET_ID;
 	uint32_t len = (uint32_t)fuzz_number(in, IMAGE_LEN) & (how & 1 ? ~511u : ~15u);
@@ -177,12 +180,13 @@ void fuzz_setup(void)
 void fuzz_one(struct fuzz_input *in)
 {
 	uint8_t how = fuzz_u8(in);
-	struct blk_backend be = { .ops = &image_ops, .size = IMAGE_LEN, .block_size = BLK_SECTOR,
-				  .readonly = how & 1 };
+	uint64_t nr_sectors = how & 32 ? HUGE_SECTORS : NR_SECTORS;
+	struct blk_backend be = { .ops = &image_ops, .size = nr_sectors * BLK_SECTOR,
+				  .block_size = BLK_SECTOR, .readonly = how & 1 };
 	struct virtio_transport transport = { 0 };
 	struct guest_errors errors;
 	struct blk_disk disk = { .backend = &be, .errors = &errors, .serial = "serial",
-				 .limits = { .nr_sectors = NR_SECTORS, .readonly = how & 1 },
+				 .limits = { .nr_sectors = nr_sectors, .readonly = how & 1 },
 				 .ignore_flush = how & 2, .stable_writes = how & 4 };
 
 	guest_errors_init(&errors, "blk0");
@@ -193,7 +197,8 @@ void fuzz_one(struct fuzz_input *in)
 	*queue = (struct blk_queue){ .disk = &disk, .vq = ring.vq, .transport = &transport,
 				     .max_iov = FUZZ_RING_MAX };
 	input = in;
-	use_file = how & 16;
+	use_file = how & 16 && !(how & 32);
+	disk_len = be.size;
 	if (use_file)
 		FUZZ_CHECK(pwrite(file->fd, image, IMAGE_LEN, 0) == IMAGE_LEN);
 	for (unsigned int i = 0; i < MAX_OPS && fuzz_left(in); i++) {

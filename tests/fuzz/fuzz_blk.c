@@ -32,7 +32,7 @@ static struct blk_queue *queue;
 static struct fuzz_input *input;	/* the host fails when it says so */
 static struct blk_backend *file;
 static bool use_file;
-static uint64_t disk_len;		/* IMAGE_LEN, or so long that lengths meet their own limits */
+static uint64_t disk_len;		/* IMAGE_LEN, or more than a request can be */
 
 static int host_result(void)
 {

@@ -97,6 +97,18 @@ static struct ring *ring_of(const struct io_uring *ring)
 	return ring->sq.ring_ptr;
 }
 
+void fake_uring_wait_asleep(void)
+{
+	unsigned int n = 0;
+
+	while (!n) {
+		usleep(50);
+		pthread_mutex_lock(&fake_uring.lock);
+		n = fake_uring.nr_asleep;
+		pthread_mutex_unlock(&fake_uring.lock);
+	}
+}
+
 int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 			       struct io_uring_params *p)
 {
@@ -358,6 +370,13 @@ int __io_uring_sqring_wait(struct io_uring *ring)
 	return 0;
 }
 
+static void count_asleep(int n)
+{
+	pthread_mutex_lock(&fake_uring.lock);
+	fake_uring.nr_asleep += (unsigned int)n;
+	pthread_mutex_unlock(&fake_uring.lock);
+}
+
 static int submit(struct io_uring *ring, unsigned int wait)
 {
 	struct ring *r = ring_of(ring);
@@ -377,8 +396,11 @@ static int submit(struct io_uring *ring, unsigned int wait)
 		return -EBUSY;
 	while (wait && !io_uring_cq_ready(ring)) {
 		progress(ring, true);
-		if (!io_uring_cq_ready(ring) && r->kick_fd >= 0)
+		if (!io_uring_cq_ready(ring) && r->kick_fd >= 0) {
+			count_asleep(1);
 			hear_kick(ring, WAIT_MS);
+			count_asleep(-1);
+		}
 	}
 	progress(ring, false);
 	if (r->kick_fd >= 0)

@@ -34,6 +34,7 @@ struct fake_uring {
 	bool error_told;		/* of which one says so */
 	bool pretend;			/* transfers move nothing, at most MAX_RW_COUNT at once */
 	int no_ring;			/* -errno of making a ring; 0: they can be made */
+	unsigned int nr_asleep;		/* threads that wait in one for a completion */
 	unsigned int nr_calls;		/* of io_uring_enter(2) */
 	unsigned int nr_transfers, nr_flushes, nr_dsync, nr_unfixed;
 	uint8_t durable[FAKE_URING_DISK];	/* what a power cut would leave */
@@ -51,5 +52,7 @@ void fake_uring_hold(bool hold);
 /* The host loses what is not stable yet: an error that one sync hears of. */
 void fake_uring_lose(void);
 unsigned int fake_uring_pending(void);
+/* Returns when a thread waits for a completion that is not there. */
+void fake_uring_wait_asleep(void);
 
 #endif

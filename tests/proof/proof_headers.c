@@ -148,6 +148,9 @@ static void check_request(struct request *r, const struct blk_limits *l)
 	      ret, want, r->out_len, r->in_len, r->cut[0], r->cut[1], r->in_cut, l->nr_sectors);
 	if (ret >= 0)
 		check_places(r, &req);
+	if (ret >= 0)
+		PROVE(req.in_len == r->in_len - 1, "%u before the status of %u", req.in_len,
+		      r->in_len);
 }
 
 static void set_header(struct request *r, uint32_t type, uint64_t sector)

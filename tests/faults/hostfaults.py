@@ -203,6 +203,18 @@ class Hung:
         return None
 
 
+class HungBeside(Hung):
+    """The same, and it notes whether the other disk was flushed."""
+
+    def __init__(self, path, other):
+        super().__init__(path)
+        self.is_flush, self.flushed = on_disk("fdatasync", other), False
+
+    def __call__(self, call):
+        self.flushed |= self.is_flush(call)
+        return super().__call__(call)
+
+
 def hung_machine(opts, append="", cpus=1):
     m = Machine(opts, "hung", ["path=DISK,aio=threads"] * 2, append=append,
                 args=["--cpus", str(cpus)])
@@ -233,10 +245,13 @@ def check_hung(t, opts):
         t.check("H3 afterwards the monitor ends in good order", p.finish() == 0, str(m.log()))
     for append, what in (("", "by a signal"), ("off=1", "by the guest")):
         m = hung_machine(opts, append)
-        with m.trapped(Hung(m.disks[0]), ["preadv"]) as p:
+        hung = HungBeside(*m.disks)
+        with m.trapped(hung, ["preadv", "fdatasync"]) as p:
             p.run(20, lambda: b"disk 1 works" in m.said())
             if not append:
                 p.signal(signal.SIGTERM)
+            t.check(f"H3, D8 at an end {what} the other disk is flushed meanwhile",
+                    p.run(20, lambda: hung.flushed), str(m.log()))
             p.run(0.3)
             waits = p.process.poll() is None
             for _ in range(5):      # what comes within a second of the first is the same wish

@@ -204,14 +204,15 @@ class Hung:
 
 
 class HungBeside(Hung):
-    """The same, and it notes whether the other disk was flushed."""
+    """The same, and it notes whether the other disk was flushed after its guest had done so."""
 
-    def __init__(self, path, other):
-        super().__init__(path)
-        self.is_flush, self.flushed = on_disk("fdatasync", other), False
+    def __init__(self, machine):
+        super().__init__(machine.disks[0])
+        self.machine, self.flushed = machine, False
+        self.is_flush = on_disk("fdatasync", machine.disks[1])
 
     def __call__(self, call):
-        self.flushed |= self.is_flush(call)
+        self.flushed |= self.is_flush(call) and b"disk 1 works" in self.machine.said()
         return super().__call__(call)
 
 
@@ -245,7 +246,7 @@ def check_hung(t, opts):
         t.check("H3 afterwards the monitor ends in good order", p.finish() == 0, str(m.log()))
     for append, what in (("", "by a signal"), ("off=1", "by the guest")):
         m = hung_machine(opts, append)
-        hung = HungBeside(*m.disks)
+        hung = HungBeside(m)
         with m.trapped(hung, ["preadv", "fdatasync"]) as p:
             p.run(20, lambda: b"disk 1 works" in m.said())
             if not append:

@@ -136,6 +136,8 @@ GUESTS = CONFORMANCE + POWER + [
     hostile("storm-programming", "storm", cpus=2, check="m5_programming_without_end", stats={
         "routing.set_gsi_routing": (2, 64 + 200 * 4), "routing.irqfd_binds": (5, 10)}),
     Guest("serial"),
+    Guest("deaf", disks=("queues=64,aio=threads",) * 48, status=0, signal_at="without end", seconds=120,
+          case="m5_sigterm_is_heard_while_a_guest_programs_without_end"),
     hostile("flood", append="lines=128"),
     hostile("flood-input", "flood", append="input=1", check="c1_input_without_end",
             shell='mkfifo DIR/f; head -c 100000000 /dev/zero > DIR/f & exec "$@" < DIR/f'),

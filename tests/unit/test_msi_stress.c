@@ -281,7 +281,9 @@ static void *slow_queue(void *arg)
 		if (fd < 0)
 			continue;
 		sched_yield();		/* between the check and the write */
+		pthread_mutex_lock(&fake.lock);
 		data = fake_kvm_route_of(&fake, fd)->data;
+		pthread_mutex_unlock(&fake.lock);
 		if (data < least || data < last)
 			atomic_store(&late, true);
 		last = data;

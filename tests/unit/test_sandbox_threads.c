@@ -76,7 +76,7 @@ static const enum sandbox_role roles[NR_THREADS] = {
 static struct sandbox *enter(void)
 {
 	static const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
-	const struct sandbox_needs n = { MIB(64), MIB(3), NR_THREADS + 1 };
+	const struct sandbox_needs n = { MIB(64), MIB(3), NR_THREADS + 1, 0 };
 	struct sandbox *s;
 
 	HOLDS(sandbox_enter(&s, &cfg, &n) == 0 && s);

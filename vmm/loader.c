@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "layout.h"
+#include "loader_foreign.h"
 #include "loader_priv.h"
 #include "log.h"
 #include "util.h"
@@ -53,8 +54,13 @@ void *loader_place(const struct loader_target *t, gpa_t gpa, uint64_t len)
 int loader_no_room(const struct loader_target *t, const struct loader_file *f, gpa_t gpa,
 		   uint64_t len)
 {
-	gpa_t ram_end = t->mem->region[0].gpa + t->mem->region[0].len;
+	gpa_t ram_end = t->mem->region[0].gpa + t->mem->region[0].len, end;
 
+	if (gpa >= t->low_end && !__builtin_add_overflow(gpa, len, &end) &&
+	    end > ram_end && end <= LAYOUT_HOLE_START)
+		return log_fail(-ENOSPC, "%s: %" PRIu64 "M of memory are too small: this kernel "
+				"needs at least %" PRIu64 "M", f->name, ram_end >> 20,
+				align_up(end, MIB(1)) >> 20);
 	return log_fail(-ENOSPC, "%s: no guest RAM at 0x%" PRIx64 " for %" PRIu64
 			" bytes of kernel: it may use 0x%" PRIx64 " to 0x%" PRIx64,
 			f->name, gpa, len, t->low_end, ram_end);
@@ -119,7 +125,7 @@ static int load_open_kernel(struct loaded_kernel *out, const struct loader_targe
 		return loader_elf(out, t, f, entry);
 	if (loader_is_bzimage(&header))
 		return loader_bzimage(out, t, f, &header, entry);
-	return log_fail(-ENOEXEC, "%s: neither an ELF file nor a bzImage", f->name);
+	return log_fail(-ENOEXEC, "%s: %s", f->name, loader_foreign(f));
 }
 
 static int load_kernel(struct loaded_kernel *out, const struct loader_target *t,

@@ -9,6 +9,7 @@
 #include <elf.h>
 #include <errno.h>
 
+#include "loader_foreign.h"
 #include "loader_priv.h"
 #include "log.h"
 #include "util.h"
@@ -35,7 +36,10 @@ static int elf_bad_phdr(const struct elf_image *e, unsigned int i, const char *d
 static int elf_check_ehdr(const struct elf_image *e)
 {
 	const Elf64_Ehdr *h = &e->ehdr;
+	const char *foreign = loader_foreign_elf(h);
 
+	if (foreign)
+		return log_fail(-ENOEXEC, "%s: %s", e->f->name, foreign);
 	if (h->e_ident[EI_CLASS] != ELFCLASS64)
 		return elf_bad(e, "not 64-bit");
 	if (h->e_ident[EI_DATA] != ELFDATA2LSB)
@@ -174,6 +178,9 @@ static int elf_choose_entry(struct loaded_kernel *out, const struct elf_image *e
 		return ret;
 	if (want == LOADER_ENTRY_PVH && !pvh)
 		return log_fail(-EINVAL, "%s: has no PVH entry", e->f->name);
+	if (want == LOADER_ENTRY_AUTO && !pvh && loader_is_multiboot(e->f))
+		return log_fail(-ENOEXEC, "%s: a Multiboot kernel without a PVH entry; "
+				"--entry linux64 boots it as a Linux kernel", e->f->name);
 	out->entry = pvh ? LOADER_ENTRY_PVH : LOADER_ENTRY_LINUX64;
 	out->entry_gpa = pvh ? pvh : e->ehdr.e_entry;
 	if (!elf_has_code_at(e, out->entry_gpa))

@@ -289,6 +289,40 @@ START_TEST(what_is_no_kernel_is_refused)
 }
 END_TEST
 
+static const struct {
+	size_t at, len;
+	const char *bytes, *text;
+} foreign[] = {
+	{ 0, 3, "\x1f\x8b\x08", "compressed with gzip: unpack it first" },
+	{ 0, 6, "\xfd" "7zXZ\0", "compressed with xz: unpack it first" },
+	{ 0, 4, "\x28\xb5\x2f\xfd", "compressed with zstd: unpack it first" },
+	{ 0, 4, "BZh9", "compressed with bzip2: unpack it first" },
+	{ 0, 4, "\x02\x21\x4c\x18", "compressed with lz4: unpack it first" },
+	{ 0, 4, "\x04\x22\x4d\x18", "compressed with lz4: unpack it first" },
+	{ 0, 5, "\x5d\0\0\x80\0", "compressed with lzma: unpack it first" },
+	{ 0, 4, "\x89LZO", "compressed with lzop: unpack it first" },
+	{ 56, 4, "ARM\x64", "a kernel for arm64" },
+	{ 56, 4, "RSC\x05", "a kernel for RISC-V" },
+	{ 0, 4, "\x27\x05\x19\x56", "U-Boot" },
+	{ 0, 8, "MZ\0\0zimg", "a compressed kernel for EFI" },
+	{ 0, 2, "MZ", "without a Linux kernel for x86" },
+	{ 0, 6, "070701", "an initrd (cpio)" },
+	{ 0, 20, "\x7f" "ELF\1\1\1\0\0\0\0\0\0\0\0\0\2\0\3\0", "a 32-bit ELF file" },
+	{ 0, 20, "\x7f" "ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\xb7\0", "for arm64" },
+	{ 0, 20, "\x7f" "ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\xf3\0", "for RISC-V" },
+	{ 0, 20, "\x7f" "ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\x15\0", "another machine" },
+};
+
+/* row L2 */
+START_TEST(a_kernel_that_cannot_be_booted_is_named)
+{
+	memset(img.data, 0, sizeof(img.data));
+	memcpy(img.data + foreign[_i].at, foreign[_i].bytes, foreign[_i].len);
+	cfg.kernel_fd = image_fd(img.data, 4096);
+	check_refused(-ENOEXEC, foreign[_i].text);
+}
+END_TEST
+
 /* row L5 */
 START_TEST(ram_too_small_for_the_kernel_is_refused)
 {
@@ -296,7 +330,7 @@ START_TEST(ram_too_small_for_the_kernel_is_refused)
 	ck_assert_int_eq(guest_mem_create(&mem, ELF_END_GPA - 4096, LAYOUT_HOLE_START,
 					  LAYOUT_HOLE_END, GUEST_MEM_ANON), 0);
 	cfg.kernel_fd = image_fd(img.data, img.len);
-	check_refused(-ENOSPC, "no guest RAM");
+	check_refused(-ENOSPC, "1M of memory are too small: this kernel needs at least 2M");
 }
 END_TEST
 
@@ -327,6 +361,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_descriptor_that_cannot_be_read_is_refused);
 	tcase_add_test(tc, a_passed_descriptor_stays_open_and_where_it_was);
 	tcase_add_loop_test(tc, what_is_no_kernel_is_refused, 0, ARRAY_SIZE(junk_lens));
+	tcase_add_loop_test(tc, a_kernel_that_cannot_be_booted_is_named, 0, ARRAY_SIZE(foreign));
 	tcase_add_test(tc, ram_too_small_for_the_kernel_is_refused);
 	suite_add_tcase(s, tc);
 	return s;

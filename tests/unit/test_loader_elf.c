@@ -85,13 +85,13 @@ static const struct {
 	uint64_t val;
 	const char *text;
 } bad_fields[] = {
-	{ EHDR, EI_CLASS, 1, ELFCLASS32, "not 64-bit" },
+	{ EHDR, EI_CLASS, 1, ELFCLASS32, "a 32-bit ELF file" },
 	{ EHDR, EI_CLASS, 1, 0, "not 64-bit" },
 	{ EHDR, EI_DATA, 1, ELFDATA2MSB, "not little-endian" },
 	{ EHDR, EI_VERSION, 1, 0, "unknown version" },
 	{ EH(e_version), 2, "unknown version" },
-	{ EH(e_machine), EM_386, "not for x86-64" },
-	{ EH(e_machine), EM_AARCH64, "not for x86-64" },
+	{ EH(e_machine), EM_386, "for another machine" },
+	{ EH(e_machine), EM_AARCH64, "for arm64" },
 	{ EH(e_type), ET_DYN, "not an executable" },
 	{ EH(e_type), ET_REL, "not an executable" },
 	{ EH(e_type), ET_CORE, "not an executable" },
@@ -114,17 +114,17 @@ static const struct {
 	{ P0(p_memsz), 0, "more bytes in the file than in memory" },
 	{ P0(p_memsz), 0xfff, "more bytes in the file than in memory" },
 	{ P0(p_memsz), UINT64_MAX, "no guest RAM" },
-	{ P0(p_memsz), MIB(7) + 1, "no guest RAM" },
+	{ P0(p_memsz), MIB(7) + 1, "this kernel needs at least 9M" },
 	{ P0(p_memsz), UINT64_MAX - ELF_TEXT_GPA + 1, "no guest RAM" },
-	{ P1(p_memsz), MIB(7), "no guest RAM" },
+	{ P1(p_memsz), MIB(7), "this kernel needs at least 9M" },
 	{ P0(p_paddr), 0, "no guest RAM" },
 	{ P0(p_paddr), LAYOUT_ZERO_PAGE, "no guest RAM" },
 	{ P0(p_paddr), LAYOUT_CMDLINE, "no guest RAM" },
 	{ P0(p_paddr), LAYOUT_MPTABLE, "no guest RAM" },
 	{ P0(p_paddr), LAYOUT_ACPI, "no guest RAM" },
 	{ P0(p_paddr), LAYOUT_HIGH_RAM - 1, "no guest RAM" },
-	{ P0(p_paddr), MIB(8) - 0xfff, "no guest RAM" },
-	{ P0(p_paddr), MIB(8), "no guest RAM" },
+	{ P0(p_paddr), MIB(8) - 0xfff, "this kernel needs at least 9M" },
+	{ P0(p_paddr), MIB(8), "this kernel needs at least 9M" },
 	{ P0(p_paddr), LAYOUT_HOLE_START, "no guest RAM" },
 	{ P0(p_paddr), GIB(4), "no guest RAM" },
 	{ P0(p_paddr), UINT64_MAX, "no guest RAM" },
@@ -141,6 +141,42 @@ static const struct {
 	{ P2(p_filesz), 0x902, "notes beyond the end" },
 	{ P2(p_filesz), UINT64_MAX, "notes beyond the end" },
 };
+
+/* A Multiboot header of either version at this place; sum: what its words add up to. */
+static void put_multiboot(size_t at, bool second, uint32_t sum)
+{
+	uint32_t v1[] = { 0x1badb002, 3, 0 }, v2[] = { 0xe85250d6, 0, 24, 0 };
+
+	v1[2] = sum - v1[0] - v1[1];
+	v2[3] = sum - v2[0] - v2[2];
+	memcpy(img.data + at, second ? v2 : v1, second ? sizeof(v2) : sizeof(v1));
+}
+
+/* row L2 */
+START_TEST(a_multiboot_kernel_is_named)
+{
+	elf_image_phdr(&img, 2)->p_type = PT_NULL;
+	put_multiboot(_i & 2 ? 4096 - 16 : 0x800, _i & 1, 0);
+	check_refused(LOADER_ENTRY_AUTO, "Multiboot");
+	ck_assert_int_eq(load(LOADER_ENTRY_LINUX64), 0);
+}
+END_TEST
+
+START_TEST(a_multiboot_kernel_with_a_pvh_note_is_entered_there)
+{
+	put_multiboot(0x800, _i, 0);
+	ck_assert_int_eq(load(LOADER_ENTRY_AUTO), 0);
+	ck_assert_int_eq(k.entry, LOADER_ENTRY_PVH);
+}
+END_TEST
+
+START_TEST(a_word_like_multiboots_is_no_header)
+{
+	elf_image_phdr(&img, 2)->p_type = PT_NULL;
+	put_multiboot(0x800, _i, 1);
+	ck_assert_int_eq(load(LOADER_ENTRY_AUTO), 0);
+}
+END_TEST
 
 static uint8_t *field(enum place place)
 {
@@ -407,6 +443,9 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, a_multiboot_kernel_is_named, 0, 4);
+	tcase_add_loop_test(tc, a_multiboot_kernel_with_a_pvh_note_is_entered_there, 0, 2);
+	tcase_add_loop_test(tc, a_word_like_multiboots_is_no_header, 0, 2);
 	tcase_add_loop_test(tc, a_bad_header_field_is_refused, 0, ARRAY_SIZE(bad_fields));
 	tcase_add_test(tc, a_file_cut_at_any_byte_is_refused);
 	tcase_add_test(tc, a_kernel_above_4_gib_is_refused);

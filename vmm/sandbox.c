@@ -155,11 +155,22 @@ static int enter_landlock(const struct sandbox *s)
 	return ret ? missing(s, "Landlock", ret) : 0;
 }
 
+/* unshare --kill-child and supervisors ask for it; each change of rights takes it back. */
+static int keep_parent_signal(int sig)
+{
+	if (sig && prctl(PR_SET_PDEATHSIG, sig, 0, 0, 0))
+		return log_errno("jail: PR_SET_PDEATHSIG");
+	return 0;
+}
+
 static int enter(struct sandbox *s, const struct sandbox_needs *needs)
 {
 	bool privileged;
+	int parent_signal = 0;
 	int ret = s->cfg->cgroup ? sandbox_join_cgroup(s->cfg->cgroup, needs) : 0;
 
+	if (!ret && prctl(PR_GET_PDEATHSIG, &parent_signal, 0, 0, 0))
+		ret = log_errno("jail: PR_GET_PDEATHSIG");
 	if (!ret)
 		ret = leave_host(s);
 	privileged = s->root || s->own_user;
@@ -173,6 +184,8 @@ static int enter(struct sandbox *s, const struct sandbox_needs *needs)
 		ret = drop_user(s);
 	if (!ret)
 		ret = drop_capabilities();
+	if (!ret)
+		ret = keep_parent_signal(parent_signal);
 	if (ret)
 		return ret;
 	ret = enter_landlock(s);

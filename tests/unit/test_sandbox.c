@@ -371,6 +371,28 @@ START_TEST(the_jail_keeps_files_and_rights_away)
 }
 END_TEST
 
+/* As unshare --kill-child asks for it. */
+static int with_a_parent(void)
+{
+	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
+	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
+	struct sandbox *s;
+	int sig = 0;
+
+	HOLDS(prctl(PR_SET_PDEATHSIG, SIGUSR2, 0, 0, 0) == 0);
+	HOLDS(sandbox_enter(&s, &cfg, &n) == 0 && s);
+	HOLDS(prctl(PR_GET_PDEATHSIG, &sig, 0, 0, 0) == 0);
+	HOLDS(sig == SIGUSR2);
+	sandbox_free(s);
+	return 0;
+}
+
+START_TEST(who_should_die_with_its_parent_still_does_in_the_jail)
+{
+	ck_assert_int_eq(in_child(with_a_parent), 0);
+}
+END_TEST
+
 static void *enter_late(void *entry)
 {
 	usleep(50000);
@@ -452,6 +474,7 @@ Suite *test_suite(void)
 	tcase_add_test(parts, threads_of_a_shared_user_are_not_limited);
 	tcase_add_test(parts, off_leaves_everything_alone);
 	tcase_add_test(parts, the_jail_keeps_files_and_rights_away);
+	tcase_add_test(parts, who_should_die_with_its_parent_still_does_in_the_jail);
 	tcase_add_test(parts, the_seal_waits_for_every_thread);
 	tcase_add_test(parts, a_thread_without_its_filter_breaks_the_seal);
 	tcase_add_test(parts, a_system_call_is_named);

@@ -82,7 +82,14 @@ static int opt_cpu_pin(struct vm_config *c, const char *arg)
 
 static int opt_memory(struct vm_config *c, const char *arg)
 {
-	return cli_size(arg, &c->memory);
+	uint64_t mib;
+
+	if (cli_number(arg, 0, UINT64_MAX, &mib))
+		return cli_size(arg, &c->memory);
+	if (mib > UINT64_MAX >> 20)
+		return -EINVAL;
+	c->memory = MIB(mib);
+	return 0;
 }
 
 static int opt_memory_backing(struct vm_config *c, const char *arg)
@@ -171,7 +178,8 @@ static const struct option_def options[] = {
 	  opt_entry },
 	{ "cpus", "N", "vCPUs, 1..254 (1)", opt_cpus },
 	{ "cpu-pin", "LIST", "host CPUs for the vCPUs, in turn: 0-3,8", opt_cpu_pin },
-	{ "memory", "SIZE", "guest memory with K, M or G (256M)", opt_memory },
+	{ "memory", "SIZE", "guest memory with K, M, G or T; a bare number is MiB (256M)",
+	  opt_memory },
 	{ "memory-backing", "default|thp|hugetlb", "pages behind the guest's memory",
 	  opt_memory_backing },
 	{ "disk", "path=F[,key=value...]", cli_disk_help, cli_disk },
@@ -232,8 +240,9 @@ static void print_help(void)
 	puts("  --help, --version\n"
 	     "\n"
 	     "A guest that powers off or reboots ends the monitor. Exit status: 0 the guest\n"
-	     "powered off or rebooted, or the monitor was asked to stop (SIGINT, SIGTERM,\n"
-	     "Ctrl-A x); 1 monitor or host error; 2 wrong usage; 3 the guest crashed.\n"
+	     "powered off, or the monitor was asked to stop (SIGINT, SIGTERM, Ctrl-A x);\n"
+	     "1 monitor or host error; 2 wrong usage; 3 the guest crashed; 4 it rebooted;\n"
+	     "5 its kernel panicked; 128+N signal N ended the monitor at once.\n"
 	     "\n"
 	     "  mimsy run --kernel vmlinuz --initrd initrd.img --cpus 4 --memory 1G \\\n"
 	     "            --disk path=disk.img,queues=4 --net tap=tap0,queues=2 \\\n"
@@ -246,6 +255,17 @@ static const struct option_def *find_option(const char *name, size_t len)
 		if (strlen(options[i].name) == len && !strncmp(options[i].name, name, len))
 			return &options[i];
 	return NULL;
+}
+
+/* One line, so the help's are joined. */
+static int bad_value(const struct option_def *o, const char *value)
+{
+	char help[256];
+
+	snprintf(help, sizeof(help), "%s", o->help);
+	for (char *p = help; (p = strchr(p, '\n'));)
+		*p = ' ';
+	return log_fail(-EINVAL, "--%s: \"%s\" is not %s: %s", o->name, value, o->arg, help);
 }
 
 /* Takes argv[at], and the next one if the value stands there. Returns how many, or -EINVAL. */
@@ -270,8 +290,7 @@ static int take_option(struct vm_config *c, int argc, char **argv, int at)
 	}
 	ret = o->set(c, value);
 	if (ret == -EINVAL)
-		return log_fail(-EINVAL, "--%s: \"%s\" is not %s: %.*s", o->name, value, o->arg,
-				(int)strcspn(o->help, "\n"), o->help);
+		return bad_value(o, value);
 	return ret ? -EINVAL : used;
 }
 

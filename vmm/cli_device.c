@@ -333,13 +333,18 @@ static const char *key_help(const char *help, const char *item, int *len)
 	return "";
 }
 
-static int bad_key(const char *option, const char *help, const char *item)
+static int bad_key(const char *option, const char *help, const char *item, int err)
 {
-	int len;
+	int len, key_len, gap;
 
 	help = key_help(help, item, &len);
-	if (len)
-		log_error("--%s: \"%s\" is not valid: %.*s", option, item, len, help);
+	key_len = (int)strcspn(help, " ");
+	gap = (int)strspn(help + key_len, " ");
+	if (err == -EEXIST)
+		log_error("--%s: \"%s\": this key is there twice", option, item);
+	else if (len)
+		log_error("--%s: \"%s\" is not valid: %.*s %.*s", option, item, key_len, help,
+			  len - key_len - gap, help + key_len + gap);
 	else
 		log_error("--%s: \"%s\" is no key=value that it takes (see mimsy run --help)",
 			  option, item);
@@ -368,12 +373,7 @@ static int add_keys(struct vm_config *c, const struct key_set *set, const char *
 	if (!text)
 		return -ENOMEM;
 	ret = cli_keys(text, set->keys, set->nr_keys, ctx, &bad);
-	if (ret == -EEXIST) {
-		log_error("--%s: \"%s\": %.*s= is there twice", set->option, bad,
-			  (int)strcspn(bad, "="), bad);
-		return -E2BIG;		/* said already */
-	}
-	return ret ? bad_key(set->option, set->help, bad) : 0;
+	return ret ? bad_key(set->option, set->help, bad, ret) : 0;
 }
 
 static int said(const char *what)

@@ -97,6 +97,7 @@ static const struct {
 	{ "--cpus", "1", FIELD(nr_cpus), 1 },
 	{ "--cpus", "254", FIELD(nr_cpus), 254 },
 	{ "--memory", "4M", FIELD(memory), MIB(4) },
+	{ "--memory", "64", FIELD(memory), MIB(64) },
 	{ "--memory", "128m", FIELD(memory), MIB(128) },
 	{ "--memory", "65536K", FIELD(memory), MIB(64) },
 	{ "--memory-backing", "default", FIELD(backing), GUEST_MEM_ANON },
@@ -202,6 +203,35 @@ START_TEST(strings_are_kept_as_they_are)
 }
 END_TEST
 
+START_TEST(command_lines_are_joined)
+{
+	const char *argv[] = { "mimsy", "run", "--kernel", "k", "--cmdline", "quiet", "--disk",
+			       "path=a", "--cmdline", "root=/dev/vda", "--cmdline=single", NULL };
+
+	ck_assert_int_eq(parse(argv), CLI_RUN);
+	ck_assert_str_eq(c.cmdline, "quiet root=/dev/vda single");
+}
+END_TEST
+
+static const struct {
+	const char *option, *value, *text;
+} answers[] = {
+	{ "--console", "pty", "emptied first. On a terminal Ctrl-A x quits, Ctrl-A h helps\n" },
+	{ "--jail", "maybe", "none (on for root, else auto)\n" },
+	{ "--disk", "path=a,queues=0", ": queues=N 1..64, each with a thread and" },
+	{ "--disk", "path=a,cache=x", ": cache=writeback|writethrough|unsafe when a write" },
+	{ "--disk", "path=a,queues=2,queues=3", "\"queues=3\": this key is there twice" },
+};
+
+START_TEST(a_wrong_value_is_answered_with_whole_sentences)
+{
+	ck_assert_int_eq(parse_option(answers[_i].option, answers[_i].value), CLI_USAGE);
+	ck_assert_uint_eq(cap.nr_lines, 1);
+	ck_assert_msg(strstr(cap.text, answers[_i].text), "%s", cap.text);
+	ck_assert_ptr_null(strstr(cap.text, "  "));
+}
+END_TEST
+
 START_TEST(devices_keep_their_order)
 {
 	const char *argv[] = { "mimsy", "run", "--disk", "path=a", "--net", "tap=t", "--disk",
@@ -228,7 +258,8 @@ static const struct {
 	{ "--memory", "" }, { "--memory", "0" }, { "--memory", "1" }, { "--memory", "4095K" },
 	{ "--memory", "4194305" }, { "--memory", "-1G" }, { "--memory", "1GG" },
 	{ "--memory", "9223372036854775808" }, { "--memory", "18446744073709551615" },
-	{ "--memory", "16777215T" }, { "--memory", "64X" },
+	{ "--memory", "16777215T" }, { "--memory", "3" }, { "--memory", "17592186044416" },
+	{ "--memory", "64X" },
 	{ "--memory-backing", "" }, { "--memory-backing", "huge" },
 	{ "--irq", "" }, { "--irq", "default" }, { "--irq", "MSI" },
 	{ "--describe", "" }, { "--describe", "mptable" },
@@ -494,6 +525,9 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_value_may_follow_an_equals_sign);
 	tcase_add_loop_test(tc, an_option_sets_its_field, 0, ARRAY_SIZE(sets));
 	tcase_add_test(tc, strings_are_kept_as_they_are);
+	tcase_add_test(tc, command_lines_are_joined);
+	tcase_add_loop_test(tc, a_wrong_value_is_answered_with_whole_sentences, 0,
+			    ARRAY_SIZE(answers));
 	tcase_add_test(tc, devices_keep_their_order);
 	tcase_add_loop_test(tc, a_wrong_value_is_refused_with_one_line_that_names_the_option, 0,
 			    ARRAY_SIZE(wrong));

@@ -375,7 +375,7 @@ END_TEST
 static int with_a_parent(void)
 {
 	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO };
-	const struct sandbox_needs n = { MIB(64), MIB(3), 5 };
+	const struct sandbox_needs n = { MIB(64), MIB(3), 5, 0 };
 	struct sandbox *s;
 	int sig = 0;
 

@@ -147,7 +147,8 @@ void worker_stop(struct worker *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* What the stopper wrote before, a ring's index for one, is seen by who sees this. */
 bool worker_stopping(const struct worker *w)
 {
-	return atomic_load_explicit(&w->stopping, memory_order_relaxed);
+	return atomic_load_explicit(&w->stopping, memory_order_acquire);
 }

@@ -65,13 +65,15 @@ def write_modules(a, tree, replaced):
     a.file("etc/modules", "".join(load).encode(), 0o644)
 
 
-def build(stock_version=None, module=None, kexec=None):
+def build(stock_version=None, module=None, kexec=None, aside=()):
     """The path of an initrd: with the modules of the stock kernel of that version, virtio_mmio from
-    the file module if it is given; with the bzImage kexec and the plain initrd in /boot."""
+    the file module if it is given, or that one alone; with the bzImage kexec and the plain initrd in
+    /boot; with further modules, which are not loaded, aside."""
     own = [read(__file__), read(cpio.__file__), read(busybox()), read(guestio()),
            read(GUEST + "/init"), read(GUEST + "/tests.sh")]
-    tree = os.path.join(stock.build(stock_version), "modules") if stock_version else ""
-    own += [tree, read(module) if module else "", read(kexec) if kexec else ""]
+    tree = os.path.join(stock.modules(stock_version), "modules") if stock_version else ""
+    own += [tree, read(module) if module else "", read(kexec) if kexec else "",
+            *map(read, aside)]
     plain = read(build()) if kexec else None
 
     def write(out):
@@ -80,6 +82,11 @@ def build(stock_version=None, module=None, kexec=None):
             write_base(a)
             if tree:
                 write_modules(a, tree, {"virtio_mmio": module} if module else {})
+            elif module:
+                a.file("lib/modules/virtio_mmio.ko", read(module), 0o644)
+                a.file("etc/modules", b"virtio_mmio.ko\n", 0o644)
+            for file in aside:
+                a.file("lib/modules/" + os.path.basename(file), read(file), 0o644)
             if kexec:
                 a.file("boot/bzImage", read(kexec), 0o644)
                 a.file("boot/initrd", plain, 0o644)

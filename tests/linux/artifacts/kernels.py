@@ -57,24 +57,25 @@ def unpack(version, into):
     return os.path.join(into, f"linux-source-{version}")
 
 
-def configure(tree, patched):
+def configure(tree, files):
+    """Later files change what earlier ones say."""
     merged = os.path.join(tree, "mimsy.config")
-    text = b"".join(map(read, fragments(patched))).decode()
+    text = b"".join(map(read, files)).decode()
     with open(merged, "w", encoding="ascii") as f:
         f.write(text)
     command(["make", "-C", tree, f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"])
     got = set(read(os.path.join(tree, ".config")).decode().splitlines())
-    lost = [line for line in text.splitlines()
-            if re.match(r"CONFIG_\w+=", line) and line not in got]
+    wanted = dict(re.findall(r"^(?:# )?(CONFIG_\w+)(=.*| is not set)$", text, re.M))
+    lost = [k + v for k, v in wanted.items() if v[0] == "=" and k + v not in got]
     if lost:
         raise BuildError(f"the kernel's configuration does not take {', '.join(lost)}")
 
 
-def make(tree, version, log):
+def make(tree, version, log, *targets):
     """Runs make with a progress line every few seconds; its output goes to the file log."""
     env = dict(os.environ, LC_ALL="C", KBUILD_BUILD_USER="mimsy", KBUILD_BUILD_HOST="mimsy",
                KBUILD_BUILD_TIMESTAMP="2000-01-01")
-    argv = ["make", "-C", tree, f"-j{os.cpu_count()}", "bzImage"]
+    argv = ["make", "-C", tree, f"-j{os.cpu_count()}", *targets]
     start = shown = time.monotonic()
     with open(log, "wb") as out, \
          subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=out,
@@ -98,8 +99,8 @@ def compile_kernel(version, patched, out):
     tree = unpack(version, out)
     for patch in patches(version) if patched else []:
         command(["patch", "-d", tree, "-p1", "-s", "-F0", "-i", patch])
-    configure(tree, patched)
-    make(tree, version, os.path.join(out, "build.log"))
+    configure(tree, fragments(patched))
+    make(tree, version, os.path.join(out, "build.log"), "bzImage")
     command(["strip", "-s", "-o", f"{out}/vmlinux", f"{tree}/vmlinux"])
     for name, built in (("bzImage", "arch/x86/boot/bzImage"), ("config", ".config")):
         shutil.copyfile(os.path.join(tree, built), os.path.join(out, name))

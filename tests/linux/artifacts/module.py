@@ -1,40 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""guest-patches/module built for Debian's stock cloud kernels, against their linux-headers."""
+"""guest-patches/module, and a test's module, built for Debian's stock cloud kernels against their
+linux-headers, or for the kernel that looks for faults ("debug")."""
 
 import glob
 import os
 import shutil
 
-from . import kernels, stock
+from . import debug, headers, kernels, stock
 from .cache import BuildError, cached, command, digest, read
 
 SOURCE = os.path.join(kernels.PATCHES, "module")
+REFUSE = os.path.join(kernels.HERE, "guest", "refuse")
 
 
-def release(version):
-    return read(os.path.join(stock.build(version), "release")).decode().strip()
-
-
-def headers(version):
-    path = f"/usr/src/linux-headers-{release(version)}"
+def headers_of(version):
+    if version == "debug":
+        where = debug.build()
+        return headers.Headers(os.path.basename(where), os.path.join(where, "headers"), [])
+    if version == "newest":
+        return headers.newest()
+    release = read(os.path.join(stock.build(version), "release")).decode().strip()
+    path = f"/usr/src/linux-headers-{release}"
     if not os.path.isdir(path):
-        raise BuildError(f"{path} is missing (package linux-headers-{release(version)})")
-    return path
+        raise BuildError(f"{path} is missing (package linux-headers-{release})")
+    return headers.Headers(release, path, [])
 
 
-def compile_module(version, out):
+def compile_module(source, name, hdr, out):
     build = os.path.join(out, "build")
-    shutil.copytree(SOURCE, build)
-    command(["make", "-C", build, f"KDIR={headers(version)}"])
-    shutil.copyfile(build + "/virtio-mmio.ko", out + "/virtio-mmio.ko")
+    shutil.copytree(source, build)
+    command(["make", "-C", hdr.path, f"M={build}", *hdr.options, "modules"])
+    shutil.copyfile(f"{build}/{name}.ko", f"{out}/{name}.ko")
     shutil.rmtree(build)
 
 
-def build(version):
-    """The path of virtio-mmio.ko for the stock kernel of that version."""
-    if not os.path.isdir(SOURCE):
-        raise BuildError("guest-patches/module is missing")
-    files = sorted(f for f in glob.glob(SOURCE + "/**/*", recursive=True)
+def build(version, source=SOURCE, name="virtio-mmio"):
+    """The path of virtio-mmio.ko for that kernel."""
+    if not os.path.isdir(source):
+        raise BuildError(f"{source} is missing")
+    files = sorted(f for f in glob.glob(source + "/**/*", recursive=True)
                    if f.endswith((".c", ".h", "Kbuild", "Makefile")))
-    name = f"{release(version)}-{digest(*map(read, files), read(__file__))}"
-    return cached("module", name, lambda out: compile_module(version, out)) + "/virtio-mmio.ko"
+    hdr = headers_of(version)
+    key = f"{hdr.release}-{name}-{digest(*map(read, files), read(__file__))}"
+    return cached("module", key, lambda out: compile_module(source, name, hdr, out)) + \
+        f"/{name}.ko"
+
+
+def build_refuse(version):
+    """The path of refuse.ko, which makes messages that a device refuses."""
+    return build(version, REFUSE, "refuse")

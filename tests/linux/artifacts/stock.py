@@ -179,6 +179,32 @@ def build(version):
     return cached("stock-kernel", where, lambda out: unpack(version, name, deb_version, out))
 
 
+def unpack_modules(name, version, out):
+    """Since 7.3 the modules are in a package of their own, under /usr/lib."""
+    deb = download("newest", name, version, out)
+    command(["dpkg-deb", "-x", deb, out + "/usr"])
+    os.rename(out + "/usr/usr/lib", out + "/lib")
+    release = os.listdir(out + "/lib/modules")[0]
+    depmod = shutil.which("depmod") or "/sbin/depmod"
+    command([depmod, "-b", out, release])
+    os.rename(f"{out}/lib/modules/{release}", out + "/modules")
+    with open(out + "/release", "w", encoding="ascii") as f:
+        f.write(release + "\n")
+    for left in (out + "/usr", out + "/lib"):
+        shutil.rmtree(left)
+    os.unlink(deb)
+
+
+def modules(version):
+    """The directory with release and modules/ of a kernel of WITH_MODULES, or of the newest."""
+    if version in WITH_MODULES:
+        return build(version)
+    name, deb_version = package(version)
+    name = name.replace("-image-", "-modules-")
+    return cached("stock-modules", f"{name}_{deb_version}",
+                  lambda out: unpack_modules(name, deb_version, out))
+
+
 def path(version):
     return os.path.join(cache_dir("stock-kernel"), "_".join(package(version)))
 
@@ -193,7 +219,8 @@ def module_files(tree, names):
     for line in read(os.path.join(tree, "modules.dep")).decode().splitlines():
         file, _, needs = line.partition(":")
         deps[module_name(file)] = (file, needs.split()[::-1])
-    builtin = set(map(module_name, read(os.path.join(tree, "modules.builtin")).decode().split()))
+    listed = os.path.join(tree, "modules.builtin")
+    builtin = set(map(module_name, read(listed).decode().split())) if os.path.exists(listed) else names
     for name in names:
         if name in deps:
             file, needs = deps[name]

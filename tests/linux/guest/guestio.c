@@ -30,6 +30,7 @@ static const struct command {
 	{ "talk", talk_main, "HOST PORT [cpus=N,N..|all] [rounds=N] [bytes=N] [seed=N]" },
 	{ "tap", tap_main, "NAME [keep=0|1]" },
 	{ "rss", rss_main, "INTERFACE [queue=N]" },
+	{ "fail", fail_main, "N FILE TEXT" },
 	{ "kexec", kexec_main, "KERNEL INITRD CMDLINE" },
 };
 

@@ -14,6 +14,7 @@ int serve_main(int argc, char **argv);
 int talk_main(int argc, char **argv);
 int tap_main(int argc, char **argv);
 int rss_main(int argc, char **argv);
+int fail_main(int argc, char **argv);
 int kexec_main(int argc, char **argv);
 
 /* One line on stderr; returns 1, the exit status of a failure. */

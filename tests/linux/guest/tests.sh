@@ -17,13 +17,14 @@ online_cpus() {
 	grep -c '^processor' /proc/cpuinfo
 }
 
-# What the kernel should not have said. No concern of ours: an emulated processor's XSAVE sizes, and
-# sched_cpu_dying, a race of 6.12 between hotplug and its own kernel threads.
+# What the kernel should not have said. No concern of ours: an emulated processor's XSAVE sizes;
+# sched_cpu_dying, a race of 6.12 between hotplug and its own kernel threads; remove_proc_entry, of an
+# interrupt for whose entry in /proc there was no memory.
 log_check() {
 	dmesg > /tmp/log
 	grep -E "$(param log virtio)" /tmp/log | head -n "$(param loglines 16)" | sed 's/^/MIMSY-LOG /'
-	grep -E 'WARNING: CPU:|BUG:|Oops|nobody cared|I\/O error|No irq handler' /tmp/log |
-		grep -vE 'fpu__init_system_xstate|sched_cpu_dying' > /tmp/complaints || return 0
+	grep -E 'WARNING: .*(CPU|possible|inconsistent|suspicious)|BUG:|Oops|nobody cared|I\/O error|No irq handler' /tmp/log |
+		grep -vE 'fpu__init_system_xstate|sched_cpu_dying|remove_proc_entry' > /tmp/complaints || return 0
 	grep -F -A 30 "$(head -n 1 /tmp/complaints)" /tmp/log | head -n 40 | sed 's/^/MIMSY-LOG /'
 	echo "MIMSY-RESULT FAIL kernel-log: $(head -n 1 /tmp/complaints)"
 }
@@ -248,6 +249,119 @@ test_affinity() {
 	load_stop || return 1
 	echo "MIMSY-MOVED $moved"
 	guestio disk "/dev/$(disks | head -n 1)" ops=16
+}
+
+# The number of the interrupt with this name.
+irq_of() {
+	awk -v name="$1" '$NF == name { sub(":", "", $1); print $1 }' /proc/interrupts
+}
+
+move() {
+	echo "$2" > "/proc/irq/$1/smp_affinity_list"
+}
+
+# Traffic on the first disk; its interrupt, which is one for all queues, has to fire on CPU $2.
+fires_on() {
+	local before after
+	before=$(awk -v irq="$1:" -v col=$(($2 + 2)) '$1 == irq { print $col }' /proc/interrupts)
+	guestio disk /dev/vda ops=8 || return 1
+	after=$(awk -v irq="$1:" -v col=$(($2 + 2)) '$1 == irq { print $col }' /proc/interrupts)
+	[ "$after" -gt "$before" ] || fail "irq $1 does not fire on CPU $2: $before, then $after"
+}
+
+# The second of two moves has to wait for an interrupt after the first; it may not get lost.
+test_twice() {
+	local irq
+	irq=$(irq_of virtio0-virtqueues)
+	for cpu in 1 2 3 0; do
+		move "$irq" $(((cpu + 1) % 4)) || return 1
+		move "$irq" $cpu || return 1
+		fires_on "$irq" $cpu || return 1
+		[ "$(cat "/proc/irq/$irq/effective_affinity_list")" = $cpu ] ||
+			fail "irq $irq is not on CPU $cpu" || return 1
+	done
+}
+
+# As many moves as there is time for while the disk is busy: an interrupt that goes where the vector
+# was is one without a handler, which the kernel's log tells; a lost one makes the load hang.
+test_storm() {
+	local irq i
+	irq=$(irq_of virtio0-virtqueues)
+	load_start
+	for i in $(seq "$(param moves 400)"); do
+		move "$irq" $((i % 4)) || return 1
+	done
+	load_stop || return 1
+	move "$irq" 3 || return 1
+	fires_on "$irq" 3
+}
+
+refuse() {
+	echo "$1" > /sys/module/refuse/parameters/irq
+	echo "$2" > /sys/module/refuse/parameters/left
+}
+
+# The device refuses the message of a move. Its queues are served all the same, and the next move is
+# carried out.
+test_refused() {
+	local irq
+	irq=$(irq_of virtio0-virtqueues)
+	move "$irq" 0
+	fires_on "$irq" 0 || return 1
+	insmod /lib/modules/refuse.ko irq="$irq" left=1 || return 1
+	move "$irq" 1
+	guestio disk /dev/vda cpus=0,1 ops=2 || return 1
+	dmesg | grep -q 'message of vector 1 refused' || fail "no message was refused" || return 1
+	move "$irq" 2 || return 1
+	fires_on "$irq" 2 || return 1
+	usleep 300000
+	dmesg | grep -q 'all messages accepted' || fail "the device is asked for ever"
+}
+
+# A CPU's queue is started again, by a message that the device refuses.
+test_restarted() {
+	local irq
+	irq=$(irq_of virtio1-req.3)
+	echo 0 > /sys/devices/system/cpu/cpu3/online || return 1
+	refuse "$irq" 99
+	echo 1 > /sys/devices/system/cpu/cpu3/online || return 1
+	refuse "$irq" 0
+	dmesg | grep -q 'message of vector 4 refused' || fail "no message was refused" || return 1
+	guestio disk /dev/vdb cpus=3 ops=2 || return 1
+	echo 0 > /sys/devices/system/cpu/cpu3/online || return 1
+	echo 1 > /sys/devices/system/cpu/cpu3/online || return 1
+	guestio disk /dev/vdb cpus=3 ops=32
+}
+
+# The disk's driver is bound while the first allocation of the kernel fails, the second, and so on,
+# until none does. What could be bound has to work; nothing may be left behind.
+test_failures() {
+	local i out before drv=/sys/bus/virtio/drivers/virtio_blk failed=0 bound=0
+	echo 0 > /sys/kernel/debug/failslab/verbose
+	echo N > /sys/kernel/debug/failslab/ignore-gfp-wait
+	echo virtio0 > $drv/unbind || return 1
+	before="$(nr_irqs) $(nr_descs) $(nr_vectors)"
+	for i in $(seq 1000); do
+		out=$(guestio fail "$i" $drv/bind virtio0) || return 1
+		case $out in
+		"0 "*)
+			bound=$((bound + 1))
+			[ ! -b /dev/vda ] || dd if=/dev/vda of=/dev/null bs=4k count=1 iflag=direct \
+				2>/dev/null || return 1
+			echo virtio0 > $drv/unbind || return 1 ;;
+		*)
+			failed=$((failed + 1)) ;;
+		esac
+		case $out in
+		*" 0") ;;
+		*) break ;;
+		esac
+	done
+	echo "MIMSY-FAILURES $i $failed $bound"
+	[ "$before" = "$(nr_irqs) $(nr_descs) $(nr_vectors)" ] ||
+		fail "irqs, descriptors, vectors were $before, are $(nr_irqs) $(nr_descs)" \
+		     "$(nr_vectors)" || return 1
+	echo virtio0 > $drv/bind
 }
 
 # CPUs go and come while the disks are busy.

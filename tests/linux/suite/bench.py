@@ -7,7 +7,7 @@ import json
 import os
 import time
 
-from artifacts import initramfs, kernels, module, stock
+from artifacts import debug, initramfs, kernels, module, stock
 
 from . import crash
 from .outcome import Failure, Outcome, expect
@@ -19,7 +19,7 @@ PORT = 7000
 @dataclasses.dataclass
 class Guest:
     """One boot. kernel: a version for the tiny patched kernel; "stock-" before it is Debian's own,
-    "module-" Debian's with our module. disks, nets: further options of each, like "queues=4"."""
+    "module-" Debian's with our module, "debug-" one of ours that looks for faults. disks, nets: further options of each, like "queues=4"."""
 
     kernel: str = "6.12"
     image: str = "vmlinux"
@@ -44,13 +44,18 @@ class Guest:
 
 
 def kernel_file(guest):
+    if guest.kernel.startswith("debug-"):
+        return os.path.join(debug.build(), guest.image)
     build = stock.build if "-" in guest.kernel else kernels.build
     return os.path.join(build(guest.version), guest.image)
 
 
 def initrd_file(guest):
+    if guest.kernel.startswith("debug-"):
+        return initramfs.build(module=module.build("debug"), aside=[module.build_refuse("debug")])
     if guest.kernel.startswith("module-"):
-        return initramfs.build(guest.version, module.build(guest.version))
+        return initramfs.build(guest.version, module.build(guest.version),
+                               aside=[module.build_refuse(guest.version)])
     if "-" in guest.kernel and guest.version not in stock.WITH_MODULES:
         return initramfs.build()
     if guest.kernel.startswith("stock-"):

@@ -106,10 +106,10 @@ def stock_debian_6_1_uses_the_single_line(bench):
     stock_line(bench, "6.1")
 
 
-def stock_module(bench, version, image):
+def stock_module(bench, version, image, **more):
     guest = Guest(kernel=f"module-{version}", image=image, cpus=4, disks=("queues=4",),
                   nets=("queues=2",), tests="irqs,disks,net,tcp,control,irqs,files",
-                  params={"fs": "ext4"}, timeout=400)
+                  params={"fs": "ext4"}, timeout=400, **more)
     outcome = bench.boot(guest).check("irqs", "disks", "net", "tcp", "control", "files")
     outcome.check_disk_vectors("virtio0", 4)
     outcome.check_fired("virtio1-input.0", "virtio1-output.0")
@@ -123,6 +123,11 @@ def stock_debian_6_12_with_the_module_has_a_vector_per_queue(bench):
 @case(cost=4, needs=("module-6.1",))
 def stock_debian_6_1_with_the_module_has_a_vector_per_queue(bench):
     stock_module(bench, "6.1", "vmlinux")
+
+
+@case(full=True, cost=4, needs=("module-newest",))
+def the_newest_debian_kernel_with_the_module_has_a_vector_per_queue(bench):
+    stock_module(bench, "newest", "bzImage")
 
 
 @case(quick=True, needs=("6.12",))

@@ -33,6 +33,49 @@ def interrupts_of_a_busy_net_and_disk_move_between_cpus(bench):
     expect(moved >= 3, f"only {moved} moves were allowed")
 
 
+def moving(bench, tests, **more):
+    """Disk 0 has one interrupt for all queues, which user space may move; disk 1 one for each CPU."""
+    guest = Guest(cpus=4, disks=("queues=4,irq=shared", "queues=4"), tests=tests,
+                  timeout=300, **more)
+    return bench.boot(guest).check(*tests.split(","))
+
+
+@case(cost=2, needs=("6.12",))
+def two_moves_without_an_interrupt_between_come_to_the_second_cpu(bench):
+    moving(bench, "twice,disks")
+
+
+@case(cost=2, needs=("6.12",))
+def an_interrupt_under_way_while_it_moves_is_neither_lost_nor_astray(bench):
+    moving(bench, "storm,disks")
+
+
+@case(cost=3, needs=("module-6.12",))
+def a_message_refused_in_the_middle_leaves_its_queues_served(bench):
+    moving(bench, "refused,restarted,disks", kernel="module-6.12", image="bzImage")
+
+
+# With KASAN a kernel of that version does not start by PVH.
+DEBUG = {"kernel": "debug-6.12", "memory": "512M", "args": ("--entry", "linux64")}
+
+
+@case(full=True, cost=9, needs=("debug-6.12",))
+def a_bind_bears_that_any_one_allocation_fails(bench):
+    """With lockdep and KASAN. A bind that failed leaves the device FAILED for the one after it."""
+    guest = Guest(cpus=2, disks=("queues=2",), timeout=2000, tests="failures,disks",
+                  params={"ops": 16}, **DEBUG)
+    outcome = bench.boot(guest).check("failures", "disks")
+    tried, failed, bound = map(int, outcome.words["FAILURES"][0].split())
+    expect(tried > 100 and failed > 20 and bound > 1, f"{tried} binds, {failed} failed")
+
+
+@case(full=True, cost=9, needs=("debug-6.12",))
+def no_lock_is_taken_out_of_order(bench):
+    """Moves, refusals, unbinding and hot-unplug on a kernel with lockdep and KASAN."""
+    moving(bench, "twice,storm,refused,restarted,rebind,hotplug,disks",
+           params={"ops": 8, "moves": 100, "rebinds": 10}, **DEBUG)
+
+
 @case(cost=3, needs=("6.12",))
 def cpus_come_and_go_under_load_and_every_queue_fires_afterwards(bench):
     guest = Guest(cpus=4, disks=("queues=4",), nets=("queues=2",), timeout=300,

@@ -16,7 +16,9 @@ enum {	/* ACPI 6.5, 20.3: opcodes */
 	AML_SCOPE = 0x10,
 	AML_BUFFER = 0x11,
 	AML_PACKAGE = 0x12,
+	AML_METHOD = 0x14,
 	AML_EXT = 0x5b,
+	AML_NOTIFY = 0x86,
 	AML_EXT_DEVICE = 0x82,
 };
 
@@ -69,6 +71,25 @@ struct aml_block aml_device(struct out *o, const char *name)
 	block = open_block(o);
 	put_name(o, name);
 	return block;
+}
+
+struct aml_block aml_method(struct out *o, const char *name, uint8_t nr_args)
+{
+	struct aml_block block;
+
+	assert(nr_args <= 7);
+	out_u8(o, AML_METHOD);
+	block = open_block(o);
+	put_name(o, name);
+	out_u8(o, nr_args);		/* not serialized */
+	return block;
+}
+
+void aml_notify(struct out *o, const char *name, uint8_t event)
+{
+	out_u8(o, AML_NOTIFY);
+	put_name(o, name);
+	aml_int(o, event);
 }
 
 struct aml_block aml_package(struct out *o, uint8_t nr_elements)

@@ -16,11 +16,15 @@ struct aml_block {
 /* Names are segments of four characters, with a leading backslash for the root. */
 struct aml_block aml_scope(struct out *o, const char *name);
 struct aml_block aml_device(struct out *o, const char *name);
+struct aml_block aml_method(struct out *o, const char *name, uint8_t nr_args);
 struct aml_block aml_package(struct out *o, uint8_t nr_elements);
 void aml_close(struct out *o, struct aml_block block);
 
 /* Name(name, <the next object>) */
 void aml_name(struct out *o, const char *name);
+
+/* Notify(name, event), in a method */
+void aml_notify(struct out *o, const char *name, uint8_t event);
 
 void aml_int(struct out *o, uint64_t val);
 void aml_string(struct out *o, const char *s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The DSDT: a namespace of values only, no code. */
+/* The DSDT: a namespace of values, and a line of code that the power button's interrupt runs. */
 #include <stdio.h>
 
 #include "acpi_aml.h"
@@ -7,6 +7,7 @@
 
 #define S5_SLEEP_TYPE 5
 #define SERIAL_NR_PORTS 8
+#define BUTTON_PRESSED 0x80	/* 4.8.3.1.1 */
 
 static bool is_gsi_shared(const struct fw_desc *d, uint32_t gsi)
 {
@@ -89,6 +90,31 @@ static void put_pvpanic(struct out *o, const struct fw_desc *d)
 	aml_close(o, dev);
 }
 
+/*
+ * Hardware-reduced ACPI has no fixed buttons. The interrupt of a Generic Event
+ * Device (5.6.9) notifies a control method button, whose name comes first.
+ */
+static void put_button(struct out *o, const struct fw_desc *d)
+{
+	struct aml_block dev = aml_device(o, "PWRB"), method;
+	struct aml_resources crs;
+
+	aml_name(o, "_HID");
+	aml_eisaid(o, "PNP0C0C");
+	aml_close(o, dev);
+	dev = aml_device(o, "GED0");
+	aml_name(o, "_HID");
+	aml_string(o, "ACPI0013");
+	aml_name(o, "_CRS");
+	crs = aml_resources(o);
+	aml_interrupt(o, d->button_gsi, false);
+	aml_resources_close(o, crs);
+	method = aml_method(o, "_EVT", 1);
+	aml_notify(o, "PWRB", BUTTON_PRESSED);
+	aml_close(o, method);
+	aml_close(o, dev);
+}
+
 /* 7.4.2: what goes into SLP_TYP to power off. */
 static void put_s5(struct out *o)
 {
@@ -117,6 +143,7 @@ size_t acpi_dsdt_build(struct out *o, const struct fw_desc *d)
 	for (uint32_t i = 0; i < d->nr_virtio; i++)
 		put_virtio(o, d, i);
 	put_pvpanic(o, d);
+	put_button(o, d);
 	aml_close(o, scope);
 	put_s5(o);
 	acpi_table_end(&t, o);

@@ -51,6 +51,7 @@ struct fw_desc {
 	uint16_t sleep_port;			/* ACPI sleep control and status, 8 bits */
 	uint16_t reset_port;			/* ACPI reset register: value 1 */
 	uint16_t pvpanic_port;			/* takes a byte of pvpanic's events */
+	uint32_t button_gsi;			/* the power button's, of its own */
 	bool pit;				/* an 8254 raises GSI 0 */
 
 	struct fw_serial serial;

@@ -39,6 +39,7 @@
 
 /* Global system interrupts. */
 #define LAYOUT_GSI_SERIAL	4u
+#define LAYOUT_GSI_BUTTON	9u	/* where a PC has ACPI's interrupt */
 #define LAYOUT_NR_IOAPIC_PINS	24u
 #define LAYOUT_GSI_MSI_FIRST	24u
 /* KVM takes 4096 routes, and 40 are those of the pins of IOAPIC and PICs. */

@@ -215,6 +215,7 @@ void machine_describe(const struct machine *m, const struct vm_config *c,
 		.sleep_port = LAYOUT_PORT_SLEEP,
 		.reset_port = LAYOUT_PORT_RESET,
 		.pvpanic_port = LAYOUT_PORT_PVPANIC,
+		.button_gsi = LAYOUT_GSI_BUTTON,
 		.pit = pit,
 		.serial = {
 			.present = c->console != VM_CONSOLE_NONE,

@@ -205,7 +205,7 @@ START_TEST(every_virtio_device_has_its_window_and_line)
 
 	build(1, 128);
 	walk();
-	ck_assert_uint_eq(seen.nr_devs, 1 + 1 + 128 + 1);
+	ck_assert_uint_eq(seen.nr_devs, 1 + 1 + 128 + 3);
 	for (uint32_t i = 0; i < 128; i++) {
 		const struct aml_seen_device *v;
 
@@ -264,7 +264,7 @@ START_TEST(an_absent_serial_port_is_not_described)
 	d.serial.present = false;
 	built = acpi_build(buf, sizeof(buf), GPA, &d);
 	walk();
-	ck_assert_uint_eq(seen.nr_devs, 2);
+	ck_assert_uint_eq(seen.nr_devs, 4);
 	ck_assert_str_eq(seen.dev[0].path, "C000");
 	ck_assert_str_eq(seen.dev[1].path, "PEVT");
 }
@@ -281,6 +281,26 @@ START_TEST(a_panic_can_be_told_at_its_port)
 	ck_assert(p->has_io && !p->has_irq);
 	ck_assert_uint_eq(p->io_base, 0x505);
 	ck_assert_uint_eq(p->io_len, 1);
+}
+END_TEST
+
+START_TEST(the_power_button_is_pressed_by_an_interrupt_of_its_own)
+{
+	const struct aml_seen_device *ged;
+
+	build(1, 128);
+	walk();
+	ck_assert_str_eq(find("PWRB")->hid, "PNP0C0C");
+	ged = find("GED0");
+	ck_assert_str_eq(ged->hid, "ACPI0013");
+	ck_assert_uint_eq(ged->irq, LAYOUT_GSI_BUTTON);
+	ck_assert_uint_eq(ged->irq_flags & 0xf, 3);	/* consumer, edge, high, exclusive */
+	ck_assert_str_eq(ged->method, "_EVT");
+	ck_assert_uint_eq(ged->nr_args, 1);
+	ck_assert_str_eq(ged->notifies, "PWRB");
+	ck_assert_uint_eq(ged->event, 0x80);
+	for (uint32_t i = 0; i < d.nr_virtio; i++)
+		ck_assert_uint_ne(d.virtio[i].gsi, ged->irq);
 }
 END_TEST
 
@@ -426,6 +446,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, the_serial_port_has_its_ports_and_line);
 	tcase_add_test(tc, an_absent_serial_port_is_not_described);
 	tcase_add_test(tc, a_panic_can_be_told_at_its_port);
+	tcase_add_test(tc, the_power_button_is_pressed_by_an_interrupt_of_its_own);
 	tcase_add_test(tc, s5_has_sleep_type_5);
 	tcase_add_test(tc, the_largest_machine_fits_and_one_byte_less_is_refused);
 	tcase_add_test(tc, no_capacity_makes_it_write_too_far);

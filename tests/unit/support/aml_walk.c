@@ -199,6 +199,23 @@ static void named(struct aml_seen *seen, struct aml_seen_device *d, struct curso
 		resources(d, v);
 }
 
+/* A method of one Notify. */
+static void method(struct aml_seen_device *d, struct cursor *c)
+{
+	struct cursor body = package(c);
+	uint8_t flags;
+
+	ck_assert_ptr_nonnull(d);
+	name(&body, d->method);
+	flags = *take(&body, 1);
+	ck_assert_uint_eq(flags & ~7u, 0);
+	d->nr_args = flags & 7;
+	ck_assert_uint_eq(*take(&body, 1), 0x86);
+	name(&body, d->notifies);
+	d->event = value(&body).num;
+	ck_assert_ptr_eq(body.p, body.end);
+}
+
 static void terms(struct aml_seen *seen, struct aml_seen_device *d, struct cursor c)
 {
 	while (c.p < c.end) {
@@ -208,6 +225,10 @@ static void terms(struct aml_seen *seen, struct aml_seen_device *d, struct curso
 
 		if (op == 0x08) {
 			named(seen, d, &c);
+			continue;
+		}
+		if (op == 0x14) {
+			method(d, &c);
 			continue;
 		}
 		if (op == 0x5b) {

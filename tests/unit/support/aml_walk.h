@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A reader of the AML subset that a namespace of plain values uses, written
+ * A reader of the AML subset that our namespace uses, values and a Notify, written
  * apart from our writer. Fails the test on anything else, and on any length
  * that does not end exactly where its contents do.
  */
@@ -19,6 +19,9 @@ struct aml_seen_device {
 	uint32_t mem_base, mem_len, irq;
 	uint16_t io_base;
 	uint8_t irq_flags, io_len;
+	char method[6], notifies[6];	/* its one method, and whom that notifies */
+	uint8_t nr_args;
+	uint64_t event;
 };
 
 struct aml_seen {

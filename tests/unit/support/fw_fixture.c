@@ -21,6 +21,7 @@ void fw_fixture_init(struct fw_desc *d, uint32_t nr_cpus, uint32_t nr_virtio)
 	d->sleep_port = LAYOUT_PORT_SLEEP;
 	d->reset_port = LAYOUT_PORT_RESET;
 	d->pvpanic_port = LAYOUT_PORT_PVPANIC;
+	d->button_gsi = LAYOUT_GSI_BUTTON;
 	d->serial = (struct fw_serial){ .present = true, .port = LAYOUT_PORT_COM1,
 					.gsi = LAYOUT_GSI_SERIAL };
 	d->nr_virtio = nr_virtio;

@@ -30,6 +30,7 @@ void vm_config_init(struct vm_config *c)
 		.memory = MIB(256),
 		.doorbells = true,
 		.kvm_fd = -1,
+		.stop_timeout = 10,
 	};
 }
 

@@ -59,6 +59,7 @@ struct vm_config {
 	bool doorbells;			/* false: kicks go through 0x050 alone */
 	struct sandbox_cfg jail;
 	int kvm_fd;			/* an open /dev/kvm, or -1 */
+	unsigned int stop_timeout;	/* seconds to power off after SIGTERM; 0: none */
 	bool debug_exit;		/* port 0xf4 ends the monitor */
 	int vcpu_cpus[VM_MAX_CPUS];	/* host CPUs, or empty */
 	unsigned int nr_vcpu_cpus;

@@ -182,3 +182,12 @@ int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing *table)
 {
 	return kvm_ioctl(kvm->vm_fd, KVM_SET_GSI_ROUTING, table);
 }
+
+int kvm_pulse(const struct kvm *kvm, uint32_t gsi)
+{
+	struct kvm_irq_level line = { .irq = gsi, .level = 1 };
+	int ret = kvm_ioctl(kvm->vm_fd, KVM_IRQ_LINE, &line);
+
+	line.level = 0;
+	return ret ? ret : kvm_ioctl(kvm->vm_fd, KVM_IRQ_LINE, &line);
+}

@@ -53,4 +53,7 @@ int kvm_notify_bind(struct kvm *kvm, uint64_t addr, uint32_t value, int fd);
 
 int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing *table);
 
+/* An edge on an interrupt line. Perhaps in a signal handler. 0 or -errno. */
+int kvm_pulse(const struct kvm *kvm, uint32_t gsi);
+
 #endif

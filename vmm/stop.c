@@ -13,35 +13,35 @@
 #include "util.h"
 
 #define ONE_WISH_NS 1000000000u		/* what comes within this is the same wish */
-#define KEYS (-1)
 
 /* Handlers take no context, so this is file scope. Main thread, and handlers on it. */
 static struct {
-	void (*fn)(void *ctx);
+	bool (*fn)(void *ctx, int who);
 	void *ctx;
-	atomic_int first;		/* 0: none, KEYS, or a signal */
+	atomic_bool passed_on;		/* the last wish: it may be said with more weight */
+	atomic_int who;			/* of the last wish; 0: there is none */
 	atomic_uint_fast64_t since;
 } stop;
 
-static void first_wish(int who)
+static void wish(int who)
 {
 	atomic_store(&stop.since, clock_now_ns());
-	atomic_store(&stop.first, who);
-	stop.fn(stop.ctx);
+	atomic_store(&stop.who, who);
+	atomic_store(&stop.passed_on, stop.fn(stop.ctx, who));
 }
 
 static void on_signal(int sig)
 {
-	bool first = !atomic_load(&stop.first);
+	bool first = !atomic_load(&stop.who), passed_on = atomic_load(&stop.passed_on);
+	bool later = !first && clock_now_ns() - atomic_load(&stop.since) >= ONE_WISH_NS;
 	int err = errno;
 
-	if (!stop.fn || sig == SIGQUIT ||
-	    (!first && clock_now_ns() - atomic_load(&stop.since) >= ONE_WISH_NS)) {
+	if (!stop.fn || sig == SIGQUIT || (later && !passed_on)) {
 		console_restore();
 		_exit(128 + sig);
 	}
-	if (first)
-		first_wish(sig);
+	if (first || (passed_on && (later || sig == SIGINT)))
+		wish(sig);
 	errno = err;
 }
 
@@ -57,16 +57,17 @@ void stop_listen(void)
 			sigaction(heard[i], &old, NULL);
 }
 
-void stop_call(void (*fn)(void *ctx), void *ctx)
+void stop_call(bool (*fn)(void *ctx, int who), void *ctx)
 {
 	stop.ctx = ctx;
 	atomic_signal_fence(memory_order_seq_cst);
 	stop.fn = fn;
 }
 
-static void call_nobody(void *ctx)
+static bool call_nobody(void *ctx, int who)
 {
-	(void)ctx;
+	(void)ctx, (void)who;
+	return false;
 }
 
 void stop_forget(void)
@@ -76,11 +77,11 @@ void stop_forget(void)
 
 void stop_wish(void)
 {
-	if (!atomic_load(&stop.first))
-		first_wish(KEYS);
+	if (!atomic_load(&stop.who) || atomic_load(&stop.passed_on))
+		wish(STOP_KEYS);
 }
 
 int stop_wished(void)
 {
-	return atomic_load(&stop.first);
+	return atomic_load(&stop.who);
 }

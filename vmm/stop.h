@@ -13,6 +13,10 @@
 #ifndef MIMSY_STOP_H
 #define MIMSY_STOP_H
 
+#include <stdbool.h>
+
+#define STOP_KEYS (-1)
+
 /*
  * First thing in main(). Signals that were ignored then stay ignored. A
  * handler is needed even for what the kernel would do by itself: it does
@@ -20,16 +24,20 @@
  */
 void stop_listen(void);
 
-/* From now on the first wish calls fn(ctx) and no more, perhaps in a signal handler. */
-void stop_call(void (*fn)(void *ctx), void *ctx);
+/*
+ * From now on the first wish calls fn, perhaps in a signal handler; who is a signal or
+ * STOP_KEYS. true: the wish was only passed on to the guest. Another one, a second later
+ * or from a person (SIGINT, the keys), then calls once more; else it is the second wish.
+ */
+void stop_call(bool (*fn)(void *ctx, int who), void *ctx);
 
 /* It calls nothing any more, but is still not the second. */
 void stop_forget(void);
 
-/* The keys were pressed. */
+/* The keys were pressed; or what was passed on has not helped. */
 void stop_wish(void);
 
-/* 0: nobody has a wish. -1: the keys. Else the first signal. */
+/* 0: nobody has a wish. STOP_KEYS, or the signal that was heard last. */
 int stop_wished(void);
 
 #endif

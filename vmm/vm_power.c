@@ -3,6 +3,7 @@
  * The ports by which a guest ends: ACPI's, and those that a kernel without
  * ACPI knows of a PC. All others on these addresses read as 0.
  */
+#include "arch.h"
 #include "log.h"
 #include "vm.h"
 #include "vm_priv.h"
@@ -96,6 +97,13 @@ int vm_add_ports(struct vm *vm)
 	if (!ret && vm->cfg->debug_exit)
 		ret = bus_add(&vm->pio, LAYOUT_PORT_DEBUG_EXIT, 1, &debug_exit_ops, vm);
 	return ret;
+}
+
+/* Without ACPI nobody has unmasked the pin, or somebody has for what is not there. */
+bool vm_press_button(struct vm *vm)
+{
+	return vm->cfg->stop_timeout && arch_pin_is_heard(&vm->kvm, LAYOUT_GSI_BUTTON) &&
+	       !kvm_pulse(&vm->kvm, LAYOUT_GSI_BUTTON);
 }
 
 void vm_console_byte(void *ctx, uint8_t byte)

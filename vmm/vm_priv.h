@@ -39,6 +39,7 @@ struct vm {
 	unsigned int nr_vcpus;
 	struct arch_cpu *cpu;
 	int end_fd;			/* eventfd: the guest has ended, or somebody wants it to */
+	atomic_uint_fast64_t stop_at;	/* 0, or until when the guest may power off */
 	atomic_int end_status;		/* VM_EXIT_*, or -1 while it runs */
 };
 
@@ -47,6 +48,7 @@ bool vm_end(struct vm *vm, int status);
 
 /* vm_power.c */
 int vm_add_ports(struct vm *vm);
+bool vm_press_button(struct vm *vm);	/* false: nobody hears it. Perhaps in a signal handler. */
 void vm_console_byte(void *vm, uint8_t byte);	/* what the guest has sent */
 int vm_final_status(const struct vm *vm);	/* VM_EXIT_*; all vCPUs have ended. Logs a panic. */
 

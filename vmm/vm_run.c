@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "console.h"
 #include "log.h"
 #include "msi.h"
@@ -20,6 +21,9 @@
 #include "util.h"
 #include "vm.h"
 #include "vm_priv.h"
+
+#define NS_PER_MS 1000000u
+#define NS_PER_S 1000000000ull
 
 enum { POLL_END, POLL_MSI, POLL_UART, POLL_INPUT, NR_POLL };
 
@@ -50,13 +54,19 @@ static void wake(struct vm *vm)
 	(void)n;
 }
 
-/* Perhaps in a signal handler. */
-static void on_wish(void *ctx)
+/* Perhaps in a signal handler. SIGTERM is how services are stopped: the guest is told first. */
+static bool on_wish(void *ctx, int who)
 {
 	struct vm *vm = ctx;
+	bool passed_on = who == SIGTERM && atomic_load(&vm->end_status) < 0 &&
+			 !atomic_load(&vm->stop_at) && vm_press_button(vm);
 
-	vm_end(vm, VM_EXIT_OK);
+	if (passed_on)
+		atomic_store(&vm->stop_at, clock_now_ns() + vm->cfg->stop_timeout * NS_PER_S);
+	else
+		vm_end(vm, VM_EXIT_OK);
 	wake(vm);
+	return passed_on;
 }
 
 /* end_fd is made last: its number is the lowest that was free, and none is left below it. */
@@ -70,8 +80,37 @@ static int listen_for_the_end(struct vm *vm)
 	return 0;
 }
 
+/* What poll(2) may wait at most, given what it may wait for the person's keys. */
+static int until_stop(const struct vm *vm, int timeout)
+{
+	uint64_t at = atomic_load(&vm->stop_at), now = clock_now_ns(), ms;
+
+	if (!at)
+		return timeout;
+	ms = at > now ? (at - now) / NS_PER_MS + 1 : 0;
+	return timeout >= 0 && (uint64_t)timeout < ms ? timeout : (int)ms;
+}
+
+static void check_stop(struct vm *vm, bool *told)
+{
+	uint64_t at = atomic_load(&vm->stop_at), count;
+	ssize_t n = read(vm->end_fd, &count, sizeof(count));
+
+	(void)n;		/* woken or not */
+	if (!at || atomic_load(&vm->end_status) >= 0)
+		return;
+	if (!*told)
+		log_info("asked the guest to power off, for %u s at most", vm->cfg->stop_timeout);
+	*told = true;
+	if (clock_now_ns() < at)
+		return;
+	log_warn("the guest has not powered off in %u s: stopping it", vm->cfg->stop_timeout);
+	stop_wish();
+}
+
 static void main_loop(struct vm *vm)
 {
+	bool told = false;
 	struct pollfd fds[NR_POLL] = {
 		[POLL_END] = { vm->end_fd, POLLIN, 0 },
 		[POLL_MSI] = { msi_fd(vm->router), POLLIN, 0 },
@@ -82,13 +121,15 @@ static void main_loop(struct vm *vm)
 	while (atomic_load(&vm->end_status) < 0) {
 		int timeout = input_wait(&vm->input, vm->uart, &fds[POLL_INPUT]);
 
-		if (poll(fds, NR_POLL, timeout) < 0) {
+		if (poll(fds, NR_POLL, until_stop(vm, timeout)) < 0) {
 			if (errno == EINTR)
 				continue;
 			log_errno("poll");
 			vm_end(vm, VM_EXIT_ERROR);
 			break;
 		}
+		if (atomic_load(&vm->stop_at))
+			check_stop(vm, &told);
 		if (fds[POLL_MSI].revents)
 			msi_run(vm->router);
 		if (fds[POLL_UART].revents)

@@ -74,6 +74,9 @@ CONFORMANCE = [
 POWER = [Guest(f"power-{how}", "power", append=f"how={how}", status=status)
          for how, status in (("sleep", 0), ("reset", 4), ("i8042", 4), ("chipset", 4), ("panic", 5),
                              ("panic-text", 5), ("debug", DEBUG_EXIT + 7))]
+# Without the button it would go on for an hour.
+POWER += [Guest("power-button", "power", append="how=button", args=("--stop-timeout", "3600"),
+                status=0, signal_at="listening")]
 POWER += [Guest("power-bios", "power", append="how=bios", cpus=2, status=4)]
 POWER += [Guest(f"power-{how}-sigterm", "power", append=f"how={how}", status=0, signal_at=line,
                 case=case)

@@ -132,6 +132,14 @@ def run_halted(opts, path, *args, stop_and_go=False, **popen):
         m.finish(30)
 
 
+def run_button(opts, path):
+    """A guest that powers off when SIGTERM presses its button."""
+    with Monitor(opts, prefix=traced(path), guest="power", append="how=button", cpus=1) as m:
+        if m.wait_for(b"listening"):
+            os.kill(child_of(m.pid), signal.SIGTERM)
+        m.finish(30)
+
+
 def child_of(pid):
     children = open(f"/proc/{pid}/task/{pid}/children").read().split()
     return int(children[0]) if children else None
@@ -161,6 +169,8 @@ def used(opts, tap):
     run_guest(opts, log, "power", "how=triple")
     trace.read(log, False)
     run_halted(opts, log, "--net", f"tap={tap}", stop_and_go=True)
+    trace.read(log, False)
+    run_button(opts, log)
     trace.read(log, False)
     run_terminal(opts, log)
     trace.read(log, False)

@@ -114,6 +114,8 @@ static const struct {
 	{ "--entry", "linux64", FIELD(files.entry), LOADER_ENTRY_LINUX64 },
 	{ "--doorbells", "off", FIELD(doorbells), false },
 	{ "--doorbells", "on", FIELD(doorbells), true },
+	{ "--stop-timeout", "0", FIELD(stop_timeout), 0 },
+	{ "--stop-timeout", "3600", FIELD(stop_timeout), 3600 },
 	{ "--pit", "on", FIELD(pit), true },
 	{ "--pit", "off", FIELD(pit), false },
 	{ "--console", "none", FIELD(console), VM_CONSOLE_NONE },
@@ -266,6 +268,8 @@ static const struct {
 	{ "--entry", "" }, { "--entry", "elf" },
 	{ "--doorbells", "" }, { "--doorbells", "yes" },
 	{ "--pit", "2" },
+	{ "--stop-timeout", "3601" },
+	{ "--stop-timeout", "10s" },
 	{ "--console", "" }, { "--console", "tty" }, { "--console", "file=" },
 	{ "--console", "stdio " },
 	{ "--log-level", "" }, { "--log-level", "verbose" },
@@ -320,6 +324,7 @@ END_TEST
 static const char *const wants_value[] = {
 	"--kernel", "--initrd", "--cmdline", "--entry", "--cpus", "--cpu-pin", "--memory",
 	"--memory-backing", "--disk", "--net", "--irq", "--doorbells", "--describe", "--pit",
+	"--stop-timeout",
 	"--console", "--stats", "--log-level", "--jail", "--jail-user", "--jail-cgroup",
 	"--seccomp", "--kvm-fd",
 };

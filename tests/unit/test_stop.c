@@ -10,9 +10,18 @@
 
 static int nr_calls;
 
-static void count(void *ctx)
+static bool count(void *ctx, int who)
 {
+	(void)who;
 	++*(int *)ctx;
+	return false;
+}
+
+/* The first wish is passed on to the guest. */
+static bool pass_on(void *ctx, int who)
+{
+	(void)who;
+	return ++*(int *)ctx == 1;
 }
 
 /* Each in a process of its own. Returns its exit status, or minus the signal that killed it. */
@@ -113,6 +122,46 @@ START_TEST(a_signal_a_second_later_ends_the_process)
 }
 END_TEST
 
+static void passed_on(int sig)
+{
+	stop_listen();
+	stop_call(pass_on, &nr_calls);
+	raise(SIGTERM);
+	raise(SIGTERM);			/* the same wish */
+	raise(SIGHUP);
+	if (nr_calls != 1)
+		_exit(43);
+	if (sig != SIGINT) {
+		sleep(1);
+		usleep(1000);
+	}
+	raise(sig);
+	_exit(nr_calls == 2 ? 42 : 44);
+}
+
+START_TEST(a_wish_that_was_passed_on_can_be_said_with_more_weight)
+{
+	ck_assert_int_eq(run(passed_on, stops[_i]), 42);
+}
+END_TEST
+
+static void third(int sig)
+{
+	stop_listen();
+	stop_call(pass_on, &nr_calls);
+	raise(SIGTERM);
+	stop_wish();
+	sleep(1);
+	usleep(1000);
+	raise(sig);
+}
+
+START_TEST(the_wish_after_that_ends_the_process)
+{
+	ck_assert_int_eq(run(third, stops[_i]), 128 + stops[_i]);
+}
+END_TEST
+
 static void keys(int sig)
 {
 	(void)sig;
@@ -172,6 +221,8 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, the_first_signal_calls_and_ends_nothing, 0, n);
 	tcase_add_loop_test(tc, signals_within_a_second_are_one_wish, 0, n);
 	tcase_add_loop_test(tc, a_signal_a_second_later_ends_the_process, 0, n);
+	tcase_add_loop_test(tc, a_wish_that_was_passed_on_can_be_said_with_more_weight, 0, n);
+	tcase_add_loop_test(tc, the_wish_after_that_ends_the_process, 0, n);
 	tcase_add_test(tc, keys_are_a_wish_too);
 	tcase_add_loop_test(tc, a_first_signal_while_all_is_freed_already_ends_nothing, 0, n);
 	tcase_add_loop_test(tc, what_was_ignored_stays_ignored, 0, n);

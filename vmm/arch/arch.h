@@ -22,6 +22,9 @@ struct arch_cpu;
  */
 int arch_vm_init(struct kvm *kvm, bool pit);
 
+/* The guest takes interrupts of this pin. Perhaps in a signal handler. */
+bool arch_pin_is_heard(const struct kvm *kvm, unsigned int pin);
+
 int arch_cpu_create(struct arch_cpu **out, const struct kvm *kvm, unsigned int nr_cpus);
 void arch_cpu_free(struct arch_cpu *cpu);	/* NULL is allowed */
 

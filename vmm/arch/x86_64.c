@@ -73,6 +73,15 @@ int arch_vm_init(struct kvm *kvm, bool pit)
 	return ret ? log_fail(ret, "KVM_CREATE_PIT2: %s", strerror(-ret)) : 0;
 }
 
+bool arch_pin_is_heard(const struct kvm *kvm, unsigned int pin)
+{
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	if (kvm_ioctl(kvm->vm_fd, KVM_GET_IRQCHIP, &chip))
+		return false;
+	return !chip.chip.ioapic.redirtbl[pin].fields.mask;
+}
+
 static unsigned int bits_for(unsigned int n)
 {
 	unsigned int bits = 0;

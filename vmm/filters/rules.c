@@ -148,6 +148,8 @@ static const struct rule main_rules[] = {
 	ALLOW(restart_syscall, "the same, after SIGSTOP and SIGCONT"),
 	IOCTL(KVM_SET_GSI_ROUTING, "interrupt messages"),
 	IOCTL(KVM_IRQFD, "interrupt messages"),
+	IOCTL(KVM_GET_IRQCHIP, "does the guest hear the power button"),
+	IOCTL(KVM_IRQ_LINE, "presses it"),
 	IOCTL(KVM_GET_STATS_FD, "--stats"),
 	ALLOW(pread64, "--stats"),
 	IOCTL(TIOCGPGRP, "are we in the terminal's foreground"),

@@ -17,6 +17,7 @@
 #define PC_RESET_NOW 4
 #define END_MS 500	/* other CPUs and threads have to end too */
 
+#define VEC_BUTTON 0x40
 #define UNCLAIMED 0xd0000000u
 #define ICR_INIT 0x4500
 #define ICR_STARTUP 0x4600
@@ -39,6 +40,17 @@ static void jump_to_the_bios(void)
 	lapic_send(1, ICR_STARTUP | REAL_MODE_PAGE >> 12);
 }
 
+/* Powers off when the power button is pressed, and never if it is not. */
+static void wait_for_the_button(void)
+{
+	ioapic_route(LAYOUT_GSI_BUTTON, VEC_BUTTON, 0);
+	print("listening\n");
+	while (!irq_count[0][VEC_BUTTON])
+		cpu_relax();
+	EXPECT_EQ(irq_count[0][VEC_BUTTON], 1);
+	out8(LAYOUT_PORT_SLEEP, SLP_EN | SLP_TYP_S5);
+}
+
 static void the_machine_ends(void)
 {
 	if (option_is("how", "sleep")) {
@@ -55,6 +67,8 @@ static void the_machine_ends(void)
 	} else if (option_is("how", "panic-text")) {
 		print("Kernel panic - not syncing: no \033[2J room\n");
 		out8(LAYOUT_PORT_RESET, 1);
+	} else if (option_is("how", "button")) {
+		wait_for_the_button();
 	} else if (option_is("how", "bios")) {
 		jump_to_the_bios();
 	} else if (option_is("how", "triple")) {

@@ -20,7 +20,8 @@ CFLAGS = ("-std=gnu11", "-Os", "-s", "-static", "-Wall", "-Wextra", "-Wshadow", 
           "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wimplicit-fallthrough", "-Wcast-qual",
           "-Werror")
 # Of a stock kernel; what they need comes along, virtio_mmio may be replaced by ours.
-MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "af_packet", "ext4", "crc32c_generic")
+MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "af_packet", "ext4", "crc32c_generic", "button",
+           "evdev")
 
 
 def guestio():

@@ -427,6 +427,19 @@ test_poweroff() {
 	fail "still here after poweroff"
 }
 
+# What a person's acpid or logind does: wait for the button, then power off.
+test_button() {
+	local e
+	for e in /sys/class/input/event*; do
+		[ "$(cat "$e/device/name")" = "Power Button" ] && break
+	done
+	[ -c "/dev/input/${e##*/}" ] || fail "no power button" || return 1
+	exec 3< "/dev/input/${e##*/}"		# nothing is kept for those who come later
+	echo "MIMSY-LISTENS"
+	dd of=/tmp/event bs=24 count=1 <&3 2>/dev/null || return 1
+	echo "MIMSY-PRESSED $(od -A n -t u2 -j 16 -N 4 /tmp/event)"
+}
+
 test_halt() {
 	halt -f
 	usleep 3000000

@@ -152,7 +152,8 @@ def sigterm_stops_a_running_guest_and_flushes_its_disk(bench):
     def on_line(process, line):
         if "MIMSY-SLEEPS" in line:
             process.kill()
-    guest = Guest(tests="disks,sleep", cpus=2, disks=("queues=2",), on_line=on_line, timeout=60)
+    guest = Guest(tests="disks,sleep", cpus=2, disks=("queues=2",), on_line=on_line, timeout=60,
+                  args=("--stop-timeout", "0"))
     outcome = bench.boot(guest)
     expect(outcome.words.get("SLEEPS"), "the guest did not come so far")
     expect(outcome.status != 3 and not outcome.timed_out, f"exit status {outcome.status}")

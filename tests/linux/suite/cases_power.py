@@ -42,8 +42,11 @@ def end(bench, kernel, way, line, cpus):
         if last and last in text:
             process.kill()
 
+    how = dict(LINES[line])
+    if last:
+        how["args"] = (*how.get("args", ()), "--stop-timeout", "0")
     guest = Guest(kernel=f"stock-{kernel}", image="bzImage", tests=way, cpus=cpus, on_line=on_line,
-                  **LINES[line])
+                  **how)
     if kernel == "newest":
         try:
             kernel_file(guest)
@@ -67,6 +70,49 @@ def add(kernel, ways, lines, cpus, **kw):
     run.__name__ = f"debian_{kernel}_ends_by_{how}_as_documented".replace(" ", "_")
     needs = (f"stock-{kernel}",) if kernel != "newest" else ()
     case(cost=len(ways) * len(lines) * len(cpus), needs=needs, **kw)(run)
+
+
+def stopped(bench, kernel, tests, mark, *args):
+    """The guest gets SIGTERM when it has printed that mark."""
+    def on_line(process, text):
+        if mark in text:
+            process.kill()
+
+    image = "bzImage" if kernel.startswith("stock-") else "vmlinux"
+    outcome = bench.boot(Guest(kernel=kernel, image=image, tests=tests, cpus=2, args=args,
+                               disks=("",), on_line=on_line))
+    expect(outcome.status == 0 and not outcome.timed_out, f"exit status {outcome.status}")
+    expect(outcome.stats, "no statistics: the monitor did not stop in order")
+    return outcome
+
+
+def button(bench, kernel):
+    outcome = stopped(bench, kernel, "button", "MIMSY-LISTENS").check("button")
+    expect(outcome.words["PRESSED"][0].split() == ["1", "116"], f"the button said {outcome.words['PRESSED']}")
+    expect("guest powered off" in outcome.log, f"the monitor said only: {outcome.log!r}")
+
+
+@case(quick=True, needs=("stock-6.12",))
+def sigterm_presses_the_power_button_of_debian_6_12(bench):
+    button(bench, "stock-6.12")
+
+
+@case(needs=("stock-6.1",))
+def sigterm_presses_the_power_button_of_debian_6_1(bench):
+    button(bench, "stock-6.1")
+
+
+@case(needs=("6.12",))
+def a_guest_that_does_nothing_at_its_button_is_stopped_after_the_timeout(bench):
+    outcome = stopped(bench, "6.12", "sleep", "MIMSY-SLEEPS", "--stop-timeout", "1")
+    expect("has not powered off in 1 s" in outcome.log, f"the monitor said: {outcome.log!r}")
+
+
+@case(needs=("6.12",))
+def a_guest_without_acpi_is_stopped_at_once(bench):
+    outcome = stopped(bench, "6.12", "sleep", "MIMSY-SLEEPS", "--stop-timeout", "3600",
+                      "--describe", "cmdline")
+    expect("asked the guest" not in outcome.log, f"the monitor said: {outcome.log!r}")
 
 
 for name in KERNELS:

@@ -201,15 +201,10 @@ static const struct option_def options[] = {
 	{ "doorbells", "on|off", "a notification address per queue (on)", opt_doorbells },
 	{ "describe", "acpi|fdt|cmdline", "how the guest finds its devices (acpi)", opt_describe },
 	{ "pit", "on|off", "an 8254 timer for kernels that need one (off)", opt_pit },
-<<<<<<< HEAD
-	{ "console", "stdio|none|file=F", "where the serial port goes (stdio); F is\n"
-	  "emptied first. On a terminal Ctrl-A x quits, Ctrl-A h helps", opt_console },
-=======
 	{ "stop-timeout", "SECONDS", "how long a guest that gets SIGTERM may take to power off,\n"
 	  "0..3600 (10); 0: it is stopped at once", opt_stop_timeout },
-	{ "console", "stdio|none|file=F", "where the serial port goes (stdio). On a terminal\n"
-	  "Ctrl-A x quits, Ctrl-A h helps", opt_console },
->>>>>>> 776b19d (vmm: SIGTERM presses the guest's power button first)
+	{ "console", "stdio|none|file=F", "where the serial port goes (stdio); F is\n"
+	  "emptied first. On a terminal Ctrl-A x quits, Ctrl-A h helps", opt_console },
 	{ "stats", "F", "write counters to F as JSON at the end", opt_stats },
 	{ "log-level", "L", "error, warn, info or debug (info)", opt_log_level },
 	{ "jail", "on|auto|off", "rights given up before the guest runs: all of them or no start,\n"

@@ -150,9 +150,14 @@ static bool has_word(const char *line, const char *word)
 	return false;
 }
 
+bool vm_config_has_acpi(const struct vm_config *c)
+{
+	return c->describe == FW_DESCRIBE_ACPI && !has_word(c->cmdline, "acpi=off");
+}
+
 bool vm_config_wants_pit(const struct vm_config *c)
 {
-	return c->pit || c->describe == FW_DESCRIBE_CMDLINE || has_word(c->cmdline, "acpi=off");
+	return c->pit || (c->describe != FW_DESCRIBE_FDT && !vm_config_has_acpi(c));
 }
 
 int vm_config_cmdline(const struct vm_config *c, char *buf, size_t len)

@@ -86,6 +86,9 @@ int vm_config_check(const struct vm_config *c);
 /* The descriptors that were passed in: into fd, unless NULL. Returns how many. */
 unsigned int vm_config_passed_fds(const struct vm_config *c, int *fd);
 
+/* The guest is told of the machine by ACPI, and looks at it. Without, it cannot power off. */
+bool vm_config_has_acpi(const struct vm_config *c);
+
 /*
  * A timer chip is wanted: by the user, or because the guest may find no interrupt
  * controller but the old one. Debian's cloud kernels read no MP table, so without

@@ -135,6 +135,8 @@ static int load_guest(struct vm *vm, bool pit)
 
 	if (ret)
 		return ret;
+	if (!vm_config_has_acpi(vm->cfg))
+		log_info("without ACPI the guest cannot power off: a reboot ends it, or a signal");
 	machine_describe(&vm->machine, vm->cfg, vm->mem, pit, &desc);
 	ret = boot_load(&entry, &boot, vm->mem, &desc);
 	vm_close_files(vm);

@@ -219,6 +219,8 @@ START_TEST(a_guest_without_acpi_gets_a_timer_chip)
 	c.cmdline = timers[_i].cmdline;
 	c.describe = timers[_i].describe;
 	ck_assert(vm_config_wants_pit(&c) == timers[_i].wanted);
+	ck_assert(vm_config_has_acpi(&c) ==
+		  (!timers[_i].wanted && c.describe == FW_DESCRIBE_ACPI));
 	c.pit = true;
 	ck_assert(vm_config_wants_pit(&c));
 }

@@ -195,6 +195,8 @@ STAGES = [
              full=("--full",))),
     ("linux", "Linux guests on KVM", command("tests/linux/run", "--mimsy", MIMSY,
                                                full=("--full",))),
+    ("debian", "a whole Debian, used over its terminal",
+     command("tests/debian/run", "--mimsy", MIMSY, full=("--full",))),
     ("guard", "exits, system calls and memory within their bounds",
      command("tests/bench/guard", "--mimsy", MIMSY)),
     ("hostile", "docs/hostile-cases.md is what all of these say",

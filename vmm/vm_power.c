@@ -23,11 +23,20 @@ static void port_read_zero(void *ctx, uint64_t off, void *buf, uint32_t len)
 	(void)ctx, (void)off, (void)buf, (void)len;	/* the bus has cleared buf */
 }
 
-/* All CPUs may ask at once; it is said once. */
+/*
+ * All CPUs may ask at once; it is said once, and first: once the VM ends, the
+ * signal that takes vCPUs out of the guest may cut the write short.
+ */
+static void end_by_guest(struct vm *vm, int status, const char *what)
+{
+	if (atomic_load(&vm->end_status) < 0 && !atomic_exchange(&vm->end_is_told, true))
+		log_info("%s", what);
+	vm_end(vm, status);
+}
+
 static void reset(struct vm *vm)
 {
-	if (vm_end(vm, VM_EXIT_REBOOT))
-		log_info("guest asked for a reset");
+	end_by_guest(vm, VM_EXIT_REBOOT, "guest asked for a reset");
 }
 
 static void power_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
@@ -36,8 +45,7 @@ static void power_write(void *ctx, uint64_t off, const void *buf, uint32_t len)
 
 	(void)len;
 	if (off == 0 && (val & (SLP_EN | SLP_TYP)) == (SLP_EN | SLP_TYP_S5)) {
-		if (vm_end(ctx, VM_EXIT_OK))
-			log_info("guest powered off");
+		end_by_guest(ctx, VM_EXIT_OK, "guest powered off");
 	} else if (off == LAYOUT_PORT_RESET - LAYOUT_PORT_SLEEP && val == 1) {
 		reset(ctx);
 	}

@@ -41,6 +41,7 @@ struct vm {
 	int end_fd;			/* eventfd: the guest has ended, or somebody wants it to */
 	atomic_uint_fast64_t stop_at;	/* 0, or until when the guest may power off */
 	atomic_int end_status;		/* VM_EXIT_*, or -1 while it runs */
+	atomic_bool end_is_told;	/* the guest's wish to end is in the log */
 };
 
 /* Ends the VM with this status unless it has ended already. Any thread. */

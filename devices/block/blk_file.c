@@ -370,7 +370,7 @@ int blk_file_open(struct blk_backend **out, const struct blk_file_cfg *cfg, cons
 	if (!ret)
 		ret = probe_image(f, &c, name);
 	if (!ret && !c.unlocked)
-		ret = blk_lock(&f->be.fd, c.readonly, f->is_block_device, c.path, name);
+		ret = blk_lock(f->be.fd, c.readonly, f->is_block_device, c.path, name);
 	if (!ret && cfg->direct) {
 		f->bounce = aligned_alloc(PAGE, BOUNCE_LEN);
 		ret = f->bounce ? 0 : log_fail(-ENOMEM, "%s: no memory", name);

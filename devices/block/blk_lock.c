@@ -89,29 +89,27 @@ static int claim(int fd, bool readonly)
  * A reader gives the claim back: others may read as well. Without the right to
  * open the node again, a passed descriptor has its other locks.
  */
-static int claim_device(int *fd, bool readonly)
+static int claim_device(int fd, bool readonly)
 {
-	int flags = fcntl(*fd, F_GETFL), claimed = claim(*fd, readonly);
+	int flags = fcntl(fd, F_GETFL), claimed = claim(fd, readonly), ret = 0;
 
 	if (claimed < 0)
 		return is_busy(-claimed) && claimed != -EACCES ? -EBUSY : 0;
-	if (!readonly && flags >= 0 && !fcntl(claimed, F_SETFL, flags)) {
-		close(*fd);
-		*fd = claimed;
-	} else {
-		close(claimed);
-	}
-	return 0;
+	if (!readonly && (flags < 0 || fcntl(claimed, F_SETFL, flags) ||
+			  dup3(claimed, fd, O_CLOEXEC) < 0))
+		ret = -errno;
+	close(claimed);
+	return ret;
 }
 
-int blk_lock(int *fd, bool readonly, bool is_block_device, const char *path, const char *name)
+int blk_lock(int fd, bool readonly, bool is_block_device, const char *path, const char *name)
 {
 	int ret = 0;
 
 	for (int i = 0; i < TRIES; i++) {
 		ret = is_block_device ? claim_device(fd, readonly) : 0;
 		if (!ret)
-			ret = lock_once(*fd, readonly);
+			ret = lock_once(fd, readonly);
 		if (!is_busy(-ret))
 			break;
 		nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);

@@ -18,9 +18,9 @@
 #include <stdbool.h>
 
 /*
- * fd may be replaced by another description of the same device. path is for
- * messages. -EBUSY: somebody else has the image. Logged.
+ * fd may come to be another description of the same device. path is for messages.
+ * -EBUSY: somebody else has the image. Logged.
  */
-int blk_lock(int *fd, bool readonly, bool is_block_device, const char *path, const char *name);
+int blk_lock(int fd, bool readonly, bool is_block_device, const char *path, const char *name);
 
 #endif

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import trap
-from session import GUARD, Reader, Shell, argv, ends_by_wishes, state, status_of, until
+from session import GUARD, Reader, Shell, argv, status_of, until
 
 STOPPING = b"stopping on signal"
 FAST = 0.9      # seconds: within them two signals are one wish
@@ -114,15 +114,6 @@ def process_one(t, opts):
         status = p.process.poll()
     t.check("[H3, H8] process 1 that waits for a hung read is ended by a second signal",
             status == 128 + signal.SIGTERM, str(status))
-    fifo = os.path.join(opts.scratch, "fifo")
-    os.mkfifo(fifo)
-    p = start(opts, "end=halt", "--console", f"file={fifo}", prefix=["unshare", "--pid", "--fork"])
-    until(lambda: child_of(p.pid) and state(child_of(p.pid)[0]) == "S")
-    status = ends_by_wishes(p, pid=child_of(p.pid)[0])
-    t.check("[H8] process 1 is ended by a signal even before its guest runs",
-            status == 128 + signal.SIGTERM, str(status))
-    os.unlink(fifo)
-    p.kill()
 
 
 def ignored(t, opts):

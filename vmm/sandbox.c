@@ -24,8 +24,13 @@
 #include "util.h"
 #include "zalloc.h"
 
-/* User ids that no distribution hands out; with the process id added, nobody else's. */
-#define FIRST_UID 1879048192u
+/*
+ * User ids that nobody hands out by default: above those of SSSD (up to
+ * 2000200000) and of systemd's containers, below those that systemd calls
+ * foreign (from 2147352576 on).
+ */
+#define FIRST_UID 2013265920u
+#define NR_UIDS 134086656u
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED true		/* sanitizers make system calls of their own */
@@ -100,7 +105,29 @@ static int leave_host(struct sandbox *s)
 		s->own_user = true;
 	}
 	ret = sandbox_namespaces();
+	s->own_namespaces = !ret;
 	return ret ? missing(s, "namespaces", ret) : 0;
+}
+
+/* A process id is no such number: each PID namespace has the same ones. */
+uid_t sandbox_own_uid(uint64_t unique)
+{
+	return FIRST_UID + (uid_t)(unique % NR_UIDS);
+}
+
+/* While /proc is still there. */
+static int choose_user(struct sandbox *s)
+{
+	uint64_t unique;
+	int ret;
+
+	s->uid = s->cfg->uid;
+	s->gid = s->cfg->gid;
+	if (s->cfg->has_user)
+		return 0;
+	ret = sandbox_unique(s->own_namespaces, &unique);
+	s->uid = s->gid = sandbox_own_uid(unique);
+	return ret ? log_fail(ret, "jail: random numbers: %s", strerror(-ret)) : 0;
 }
 
 static int leave_root(struct sandbox *s)
@@ -126,10 +153,8 @@ static int drop_bounding_set(const struct sandbox *s)
 
 static int drop_user(struct sandbox *s)
 {
-	uid_t uid = s->cfg->has_user ? s->cfg->uid : FIRST_UID + (uid_t)s->pid;
-	gid_t gid = s->cfg->has_user ? s->cfg->gid : (gid_t)uid;
-
-	if (!setgroups(0, NULL) && !setresgid(gid, gid, gid) && !setresuid(uid, uid, uid))
+	if (!setgroups(0, NULL) && !setresgid(s->gid, s->gid, s->gid) &&
+	    !setresuid(s->uid, s->uid, s->uid))
 		return 0;
 	s->own_uid = s->own_user = false;
 	return missing(s, "a user of its own (see --jail-user)", -errno);
@@ -173,6 +198,8 @@ static int enter(struct sandbox *s, const struct sandbox_needs *needs)
 		ret = log_errno("jail: PR_GET_PDEATHSIG");
 	if (!ret)
 		ret = leave_host(s);
+	if (!ret && s->root)
+		ret = choose_user(s);
 	privileged = s->root || s->own_user;
 	if (!ret && privileged)
 		ret = drop_bounding_set(s);

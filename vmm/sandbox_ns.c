@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,6 +48,22 @@ int sandbox_namespaces(void)
 {
 	return unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
 		       CLONE_NEWCGROUP) ? -errno : 0;
+}
+
+/*
+ * The kernel numbers namespaces for the whole host, and ours is ours for as
+ * long as we live. Without one, or without /proc, chance has to do.
+ */
+int sandbox_unique(bool own_namespaces, uint64_t *out)
+{
+	struct stat st;
+
+	*out = 0;
+	if (own_namespaces && !stat("/proc/self/ns/uts", &st)) {
+		*out = st.st_ino;
+		return 0;
+	}
+	return getrandom(out, sizeof(*out), 0) < 0 ? -errno : 0;
 }
 
 /*

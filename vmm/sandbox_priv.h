@@ -18,8 +18,11 @@ struct sandbox {
 	bool strict;				/* a part that cannot be had is an error */
 	bool root;				/* started with the rights of root */
 	bool filters;				/* threads get system-call filters */
+	bool own_namespaces;			/* nobody else is in them */
 	bool own_uid;				/* the user id is nobody else's */
 	bool own_user;				/* the same, or it is within a namespace */
+	uid_t uid;				/* with root: who we become */
+	gid_t gid;
 	pid_t pid;				/* ours */
 	pthread_mutex_t lock;
 	pthread_cond_t entered;
@@ -32,6 +35,10 @@ struct sandbox {
 int sandbox_user_namespace(void);		/* rights in it, none outside */
 int sandbox_namespaces(void);
 int sandbox_empty_root(void);
+int sandbox_unique(bool own_namespaces, uint64_t *out);	/* a number no other monitor has */
+
+/* sandbox.c */
+uid_t sandbox_own_uid(uint64_t unique);
 
 /* sandbox_limits.c */
 int sandbox_join_cgroup(const char *path, const struct sandbox_needs *n);	/* logs */

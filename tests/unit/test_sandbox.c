@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -371,6 +372,78 @@ START_TEST(the_jail_keeps_files_and_rights_away)
 }
 END_TEST
 
+/* Tells who it is in the jail, and stays until it is told to go. */
+static void jailed(int say, int wait)
+{
+	const struct sandbox_cfg cfg = { .mode = SANDBOX_AUTO, .seccomp = SANDBOX_UNFILTERED };
+	const struct sandbox_needs n = { .memory = MIB(64), .max_file = MIB(3),
+					 .nr_threads = 5 };
+	struct sandbox *s;
+	uid_t uid = 0;
+	char byte;
+
+	if (!sandbox_enter(&s, &cfg, &n) && s)
+		uid = getuid();
+	_exit(write(say, &uid, sizeof(uid)) < 0 || read(wait, &byte, 1) < 0);
+}
+
+/* The first process of a PID namespace of its own: all of them are process 1. */
+static void jailed_as_process_1(int say, int wait)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (unshare(CLONE_NEWPID))
+			_exit(1);
+		pid = fork();
+		if (!pid)
+			jailed(say, wait);
+		_exit(pid < 0);
+	}
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+START_TEST(monitors_in_pid_namespaces_are_different_users)
+{
+	uid_t uid[4];
+	int say[2], wait[2];
+
+	if (!has_capability(CAP_SYS_ADMIN) || !has_capability(CAP_SETUID))
+		return;
+	ck_assert_int_eq(pipe(say) | pipe(wait), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(uid); i++) {
+		jailed_as_process_1(say[1], wait[0]);
+		ck_assert_int_eq(read(say[0], &uid[i], sizeof(uid[i])), sizeof(uid[i]));
+		for (size_t j = 0; j < i; j++)
+			ck_assert_uint_ne(uid[i], uid[j]);
+	}
+	close(wait[1]);
+}
+END_TEST
+
+/* SSSD's end at 2000200000, systemd's foreign ones begin at 2147352576. */
+START_TEST(own_user_ids_are_nobody_elses_by_default)
+{
+	static const uint64_t unique[] = { 0, 1, 0xf0000000, 0xfffffff7, UINT64_MAX };
+
+	for (size_t i = 0; i < ARRAY_SIZE(unique); i++) {
+		ck_assert_uint_gt(sandbox_own_uid(unique[i]), 2000200000);
+		ck_assert_uint_lt(sandbox_own_uid(unique[i]), 2147352576);
+		ck_assert_uint_ne(sandbox_own_uid(unique[i]), sandbox_own_uid(unique[i] + 1));
+	}
+}
+END_TEST
+
+START_TEST(without_namespaces_chance_picks_the_user)
+{
+	uint64_t a, b;
+
+	ck_assert_int_eq(sandbox_unique(false, &a), 0);
+	ck_assert_int_eq(sandbox_unique(false, &b), 0);
+	ck_assert_uint_ne(a, b);
+}
+END_TEST
+
 /* As unshare --kill-child asks for it. */
 static int with_a_parent(void)
 {
@@ -474,6 +547,9 @@ Suite *test_suite(void)
 	tcase_add_test(parts, threads_of_a_shared_user_are_not_limited);
 	tcase_add_test(parts, off_leaves_everything_alone);
 	tcase_add_test(parts, the_jail_keeps_files_and_rights_away);
+	tcase_add_test(parts, monitors_in_pid_namespaces_are_different_users);
+	tcase_add_test(parts, own_user_ids_are_nobody_elses_by_default);
+	tcase_add_test(parts, without_namespaces_chance_picks_the_user);
 	tcase_add_test(parts, who_should_die_with_its_parent_still_does_in_the_jail);
 	tcase_add_test(parts, the_seal_waits_for_every_thread);
 	tcase_add_test(parts, a_thread_without_its_filter_breaks_the_seal);

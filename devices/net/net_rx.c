@@ -26,7 +26,7 @@
 #define MAX_READ	(NET_HDR_LEN + 65536u + 256u)	/* more than any frame */
 #define SMALL_READ	4096u
 #define SMALL_STREAK	32u	/* this many small frames in a row: gather little again */
-#define MAX_STASH_IOV	512u
+#define MIN_STASH_IOV	512u
 #define MAX_READ_IOV	1023u	/* and the spill: what one readv(2) takes */
 #define GUARD		4096u	/* a page that nobody may touch */
 #define PROBES		8u	/* reads that may find nothing before we stop asking ... */
@@ -41,6 +41,7 @@ struct rx_buf {
 struct net_rx {
 	struct net_queue q;
 	uint16_t max_size;		/* set once */
+	uint32_t stash_iov;		/* set once: with so many entries it takes no more */
 	/* All below: worker. The stash is buf[first..first + nr), its lists iov[...] likewise. */
 	uint32_t first_buf, nr_bufs;
 	uint32_t first_iov, nr_iov;
@@ -52,7 +53,7 @@ struct net_rx {
 	uint32_t frame_len;		/* of a frame that waits in the spill; 0: none */
 	uint32_t frame_done;		/* bytes of it that are in the stash */
 	struct rx_buf *buf;		/* max_size */
-	struct iovec *iov;		/* MAX_STASH_IOV + max_size + 1 */
+	struct iovec *iov;		/* stash_iov + max_size + 1 */
 	uint8_t *spill;			/* MAX_READ bytes, hardly ever touched */
 	uint8_t *space;			/* where these two lie; set once */
 	size_t space_len;
@@ -65,7 +66,7 @@ struct net_rx {
  */
 static int map_space(struct net_rx *rx)
 {
-	size_t iov_len = (MAX_STASH_IOV + rx->max_size + 1u) * sizeof(*rx->iov);
+	size_t iov_len = (rx->stash_iov + rx->max_size + 1u) * sizeof(*rx->iov);
 	size_t iov_pages = align_up(iov_len, GUARD), spill_pages = align_up(MAX_READ, GUARD);
 	size_t len = 3 * GUARD + iov_pages + spill_pages;
 	uint8_t *space = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -92,6 +93,7 @@ int net_rx_create(struct net_rx **out, int fd, struct guest_errors *errors, uint
 	rx->q.fd = fd;
 	rx->q.errors = errors;
 	rx->max_size = max_size;
+	rx->stash_iov = MAX(MIN_STASH_IOV, max_size);	/* a ring's descriptors all have room */
 	rx->buf = zalloc(max_size, sizeof(*rx->buf));
 	ret = rx->buf ? map_space(rx) : -ENOMEM;
 	if (ret) {
@@ -145,10 +147,10 @@ static bool stash_one(struct net_rx *rx)
 {
 	struct virtq_chain c;
 
-	if (rx->nr_iov >= MAX_STASH_IOV || rx->nr_bufs == rx->max_size)
+	if (rx->nr_iov >= rx->stash_iov || rx->nr_bufs == rx->max_size)
 		return false;
 	if (rx->first_buf + rx->nr_bufs == rx->max_size ||
-	    rx->first_iov + rx->nr_iov >= MAX_STASH_IOV)
+	    rx->first_iov + rx->nr_iov >= rx->stash_iov)
 		compact(rx);
 	if (!net_queue_pop(&rx->q, &c, rx->iov + rx->first_iov + rx->nr_iov, rx->max_size))
 		return false;
@@ -225,7 +227,7 @@ static void adapt_gather(struct net_rx *rx, uint32_t len)
 /* Can more buffers still make room, or is all that there can be in the stash already? */
 static bool stash_may_grow(const struct net_rx *rx)
 {
-	return is_mergeable(rx) && rx->nr_iov < MAX_STASH_IOV &&
+	return is_mergeable(rx) && rx->nr_iov < rx->stash_iov &&
 	       rx->nr_bufs < virtq_size(rx->q.vq);
 }
 
@@ -244,7 +246,7 @@ static bool place_frame(struct net_rx *rx)
 		stash_fill(rx, rx->frame_len);
 	if (rx->stash_len < rx->frame_len && stash_may_grow(rx))
 		return false;
-	if (rx->stash_len < rx->frame_len || !is_mergeable(rx)) {
+	if (rx->stash_len < rx->frame_len) {
 		drop_frame(rx);
 		return true;
 	}

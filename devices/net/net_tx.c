@@ -17,6 +17,9 @@
 #include "util.h"
 #include "zalloc.h"
 
+/* Longer than this not all pairs of neighbours among IOV_MAX entries can be. */
+#define PAIR_LEN (NET_MAX_FRAME / (IOV_MAX / 2))
+
 struct net_tx {
 	struct net_queue q;
 	uint16_t max_iov;		/* set once */
@@ -49,7 +52,25 @@ struct net_queue *net_tx_queue(struct net_tx *tx)
 static bool chain_is_valid(const struct virtq_chain *c)
 {
 	return !c->nr_in && c->out_len >= NET_HDR_LEN + NET_MIN_FRAME &&
-	       c->out_len <= NET_HDR_LEN + NET_MAX_FRAME && c->nr_out < IOV_MAX;
+	       c->out_len <= NET_HDR_LEN + NET_MAX_FRAME && c->nr_out <= IOV_MAX;
+}
+
+/*
+ * IOV_MAX entries of payload, as a header in a longer first one leaves them, are
+ * one too many behind the header. So two short neighbours become one, in pair.
+ */
+static void join_pair(struct iovec *iov, uint8_t pair[PAIR_LEN])
+{
+	unsigned int i = 0;
+	size_t len;
+
+	while (iov[i].iov_len + iov[i + 1].iov_len > PAIR_LEN)
+		i += 2;
+	len = iov[i].iov_len + iov[i + 1].iov_len;
+	memcpy(pair, iov[i].iov_base, iov[i].iov_len);
+	memcpy(pair + iov[i].iov_len, iov[i + 1].iov_base, iov[i + 1].iov_len);
+	iov[i] = (struct iovec){ pair, len };
+	memmove(iov + i + 1, iov + i + 2, (IOV_MAX - 2 - i) * sizeof(*iov));
 }
 
 /* 0 or -errno; -EINVAL: the guest's fault. */
@@ -58,6 +79,7 @@ static int send_frame(struct net_tx *tx, const struct virtq_chain *c)
 	struct virtio_net_hdr_v1 hdr;
 	struct iovec *iov = tx->iov + 1;
 	unsigned int nr_iov = c->nr_out;
+	uint8_t pair[PAIR_LEN];
 	ssize_t n;
 
 	if (!chain_is_valid(c))
@@ -65,6 +87,10 @@ static int send_frame(struct net_tx *tx, const struct virtq_chain *c)
 	iov_take(&iov, &nr_iov, &hdr, sizeof(hdr));
 	if (net_hdr_check(&hdr, c->out_len - NET_HDR_LEN, tx->q.features))
 		return -EINVAL;
+	if (nr_iov == IOV_MAX) {
+		join_pair(iov, pair);
+		nr_iov--;
+	}
 	iov--;				/* there is one in front of the chain's */
 	iov->iov_base = &hdr;
 	iov->iov_len = sizeof(hdr);

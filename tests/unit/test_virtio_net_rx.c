@@ -41,6 +41,12 @@ static void setup_large_rings(void)
 	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
 }
 
+static void setup_large_rings_without_merging(void)
+{
+	f = net_fixture_create_ring(1, VDRIVER_MAX_SIZE);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features & ~BIT(VIRTIO_NET_F_MRG_RXBUF)), 0);
+}
+
 static void setup_without_merging(void)
 {
 	start(1, BIT(VIRTIO_NET_F_MRG_RXBUF));
@@ -195,6 +201,52 @@ START_TEST(a_frame_that_no_ring_can_hold_is_dropped_and_the_next_one_arrives)
 	net_host_sends(f, 0, 60000, 0x33);
 	net_host_sends(f, 0, 50, 0x44);
 	net_expect_rx(f, NET_RX, first, 50, 0x44);
+	ck_assert_uint_eq(fake_queue_stat(f->ft, NET_RX, "dropped"), 1);
+}
+END_TEST
+
+/* row N5 */
+START_TEST(a_frame_may_need_every_descriptor_of_the_largest_ring)
+{
+	enum { LEN = 64, TOTAL = LEN * VDRIVER_MAX_SIZE - NET_HDR_LEN };
+	struct vdriver *d = fake_driver(f->ft, NET_RX);
+	gpa_t gpa[VDRIVER_MAX_SIZE];
+	uint16_t head;
+	uint32_t len;
+
+	for (unsigned int i = 0; i < VDRIVER_MAX_SIZE; i++)
+		gpa[i] = net_add_rx(f, NET_RX, LEN);
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, TOTAL, 0x5a);
+	for (unsigned int i = 0; i < VDRIVER_MAX_SIZE; i++) {
+		const uint8_t *p = vdriver_ptr(d, gpa[i]);
+
+		fake_wait_used(f->ft, NET_RX, &head, &len);
+		ck_assert_uint_eq(len, LEN);
+		for (unsigned int k = i ? 0 : NET_HDR_LEN; k < LEN; k++)
+			ck_assert_uint_eq(p[k], 0x5a);
+	}
+	ck_assert_uint_eq(((struct virtio_net_hdr_v1 *)vdriver_ptr(d, gpa[0]))->num_buffers,
+			  VDRIVER_MAX_SIZE);
+}
+END_TEST
+
+/* It ends _i bytes before the chain does, then behind it. row N4 */
+START_TEST(without_merging_a_frame_may_fill_a_chain_of_the_largest_ring)
+{
+	enum { LEN = 32, TOTAL = LEN * VDRIVER_MAX_SIZE };
+	struct vdriver *d = fake_driver(f->ft, NET_RX);
+	gpa_t gpa = vdriver_alloc(d, TOTAL);
+	struct vbuf buf[VDRIVER_MAX_SIZE];
+
+	for (unsigned int i = 0; i < VDRIVER_MAX_SIZE; i++)
+		buf[i] = (struct vbuf){ gpa + LEN * i, LEN, true };
+	memset(vdriver_ptr(d, gpa), 0xee, TOTAL);
+	vdriver_add(d, buf, VDRIVER_MAX_SIZE);
+	fake_kick(f->ft, NET_RX);
+	net_host_sends(f, 0, TOTAL - NET_HDR_LEN + 1, 0x44);
+	net_host_sends(f, 0, TOTAL - NET_HDR_LEN - (uint32_t)_i, 0x66);
+	net_expect_rx(f, NET_RX, gpa, TOTAL - NET_HDR_LEN - (uint32_t)_i, 0x66);
 	ck_assert_uint_eq(fake_queue_stat(f->ft, NET_RX, "dropped"), 1);
 }
 END_TEST
@@ -381,6 +433,10 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_burst_is_received_with_few_interrupts);
 	tc = tcase(s, "receive with large rings", setup_large_rings);
 	tcase_add_test(tc, buffers_of_4_gib_take_a_frame_as_any_others);
+	tcase_add_test(tc, a_frame_may_need_every_descriptor_of_the_largest_ring);
+	tc = tcase(s, "receive with large rings, without merging",
+		   setup_large_rings_without_merging);
+	tcase_add_loop_test(tc, without_merging_a_frame_may_fill_a_chain_of_the_largest_ring, 0, 40);
 	tc = tcase_create("memory");
 	suite_add_tcase(s, tc);
 	tcase_add_test(tc, lists_of_buffers_and_bytes_of_frames_have_guards_around_them);

@@ -35,6 +35,12 @@ static void setup_inline(void)
 	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
 }
 
+static void setup_large_rings(void)
+{
+	f = net_fixture_create_ring(1, VDRIVER_MAX_SIZE);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
+}
+
 static void teardown(void)
 {
 	net_fixture_free(f);
@@ -79,6 +85,47 @@ START_TEST(a_single_buffer_with_header_and_frame_is_sent)
 	vdriver_add(d, &buf, 1);
 	fake_kick(f->ft, NET_TX);
 	net_expect_sent(f, 0, FRAME, 0);
+}
+END_TEST
+
+/* Lengths of the first, of each other and of the last of as many descriptors as a ring has. */
+static const struct {
+	uint32_t first, each, last;
+} fullest[] = {
+	{ NET_HDR_LEN, 64, 64 },
+	{ 1, 1, 1 },
+	{ NET_HDR_LEN + 1, 1, 1 },
+	{ NET_HDR_LEN + 64, 64, 64 },
+	{ 2000, 2, 61000 },
+	{ 63000, 2, 2 },
+	{ NET_HDR_LEN + 77, 64, NET_MAX_FRAME - 77 - (VDRIVER_MAX_SIZE - 2) * 64 },
+};
+
+/* row N2 */
+START_TEST(a_frame_in_as_many_pieces_as_the_largest_ring_has_is_sent)
+{
+	static uint8_t got[NET_HDR_LEN + NET_MAX_FRAME + 1];
+	struct vdriver *d = fake_driver(f->ft, NET_TX);
+	struct vbuf buf[VDRIVER_MAX_SIZE];
+	gpa_t gpa = d->next_gpa;
+	uint32_t len = 0;
+	uint8_t *p;
+
+	for (unsigned int i = 0; i < VDRIVER_MAX_SIZE; len += buf[i++].len)
+		buf[i] = (struct vbuf){ gpa + len, i ? fullest[_i].each : fullest[_i].first,
+					false };
+	len += fullest[_i].last - fullest[_i].each;
+	buf[VDRIVER_MAX_SIZE - 1].len = fullest[_i].last;
+	p = vdriver_ptr(d, vdriver_alloc(d, len));
+	memset(p, 0, NET_HDR_LEN);
+	for (uint32_t i = NET_HDR_LEN; i < len; i++)
+		p[i] = (uint8_t)(i * 7 + i / 256);
+	vdriver_add(d, buf, VDRIVER_MAX_SIZE);
+	fake_kick(f->ft, NET_TX);
+	net_take_used(f, NET_TX);
+	ck_assert_int_eq(recv(f->peer[0], got, sizeof(got), MSG_DONTWAIT), (ssize_t)len);
+	ck_assert_mem_eq(got, p, len);
+	ck_assert_uint_eq(fake_queue_stat(f->ft, NET_TX, "dropped"), 0);
 }
 END_TEST
 
@@ -213,6 +260,10 @@ static void add_tests(TCase *tc)
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("virtio_net_tx");
+	TCase *tc = tcase(s, "transmit with large rings", setup_large_rings);
+
+	tcase_add_loop_test(tc, a_frame_in_as_many_pieces_as_the_largest_ring_has_is_sent, 0,
+			    ARRAY_SIZE(fullest));
 
 	add_tests(tcase(s, "transmit", setup));
 	add_tests(tcase(s, "transmit, inline", setup_inline));

@@ -436,7 +436,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_frame_may_need_every_descriptor_of_the_largest_ring);
 	tc = tcase(s, "receive with large rings, without merging",
 		   setup_large_rings_without_merging);
-	tcase_add_loop_test(tc, without_merging_a_frame_may_fill_a_chain_of_the_largest_ring, 0, 40);
+	tcase_add_loop_test(tc, without_merging_a_frame_may_fill_a_chain_of_the_largest_ring, 0,
+			    40);
 	tc = tcase_create("memory");
 	suite_add_tcase(s, tc);
 	tcase_add_test(tc, lists_of_buffers_and_bytes_of_frames_have_guards_around_them);

@@ -135,6 +135,28 @@ static void add_sound_request(struct fuzz_input *in)
 	fuzz_ring_add_sound(&ring, buf, ARRAY_SIZE(buf));
 }
 
+/* The same with data of nearly 4 GiB, or a little more, on a disk that has as much. */
+static void add_huge_request(struct fuzz_input *in)
+{
+	gpa_t gpa = FUZZ_RING_DATA;
+	uint8_t how = fuzz_u8(in);
+	struct virtio_blk_outhdr hdr = {
+		.type = how & 1 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
+		.sector = fuzz_number(in, disk_len / BLK_SECTOR),
+	};
+	struct vbuf buf[2 + GIB(4) / FUZZ_REGION_LEN] = { { gpa, sizeof(hdr), false } };
+	unsigned int n = 1;
+
+	if (ring.d.size < ARRAY_SIZE(buf))
+		return;
+	while (n < ARRAY_SIZE(buf) - 1)
+		buf[n++] = (struct vbuf){ FUZZ_HOLE_END, FUZZ_REGION_LEN, !(how & 1) };
+	buf[n - 1].len -= how & 2 ? 512u * (how >> 2) : fuzz_u8(in);
+	buf[n++] = (struct vbuf){ gpa + 32, 1, true };
+	guest_mem_write(ring.mem, gpa, &hdr, sizeof(hdr));
+	fuzz_ring_add_sound(&ring, buf, n);
+}
+
 static void serve(void)
 {
 	struct blk_req req;
@@ -203,7 +225,13 @@ void fuzz_one(struct fuzz_input *in)
 		FUZZ_CHECK(pwrite(file->fd, image, IMAGE_LEN, 0) == IMAGE_LEN);
 	for (unsigned int i = 0; i < MAX_OPS && fuzz_left(in); i++) {
 		switch (fuzz_u8(in) % 8) {
-		case 0: case 1:			fuzz_ring_add(&ring, in);	break;
+		case 0:				fuzz_ring_add(&ring, in);	break;
+		case 1:
+			if (disk_len == IMAGE_LEN)
+				fuzz_ring_add(&ring, in);
+			else
+				add_huge_request(in);
+			break;
 		case 2: case 3: case 4:		add_sound_request(in);		break;
 		case 5:				fuzz_ring_poke(&ring, in);	break;
 		default:			serve();

@@ -53,6 +53,15 @@ static void set_message(struct device *d)
 	d->active[v] = true;
 }
 
+/* An UPDATE of zeroes: in force at once, whatever else the device waits for. */
+static void clear_message(struct device *d)
+{
+	unsigned int v = fuzz_u8(input) % NR_VECTORS;
+
+	d->sink->ops->clear_message(d->sink, v);
+	d->active[v] = false;
+}
+
 static void commit(struct device *d)
 {
 	int ret = d->sink->ops->commit(d->sink);
@@ -71,9 +80,20 @@ static void vcpu_step(uint8_t op)
 	struct device *d = &dev[op & 1];
 
 	switch (op >> 1 & 3) {
-	case 0: case 1:	set_message(d);	break;
-	case 2:		commit(d);	break;
-	default:	release(d);
+	case 0:
+		set_message(d);
+		break;
+	case 1:
+		if (op & 0x40)
+			clear_message(d);
+		else
+			set_message(d);
+		break;
+	case 2:
+		commit(d);
+		break;
+	default:
+		release(d);
 	}
 }
 

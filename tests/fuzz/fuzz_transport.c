@@ -26,6 +26,8 @@ struct model {
 	struct virtq_cfg cfg[FAKE_DEV_QUEUES];	/* as the registers were written in turn */
 	bool masked[MAX_VECTORS];		/* by the driver */
 	bool refused[MAX_VECTORS];		/* its last message: silent until a better one */
+	uint32_t staged[3];			/* address and data as they were written */
+	bool cleared[MAX_VECTORS];		/* by a message of zeroes: likewise */
 	bool owed[MAX_VECTORS];			/* raised, held back, not yet delivered */
 	bool enabled;
 	unsigned int nr_used;
@@ -76,7 +78,7 @@ static void check_signals(struct model *m, unsigned int raised_vector, bool conf
 		FUZZ_CHECK(n <= 1 || v == 0);
 		if (!n)
 			continue;
-		FUZZ_CHECK(!m->masked[v]);
+		FUZZ_CHECK(!m->masked[v] && !m->cleared[v]);
 		FUZZ_CHECK(m->owed[v] || v == raised_vector || (v == 0 && config_may_fire));
 		m->owed[v] = false;
 	}
@@ -125,6 +127,8 @@ static void forget(struct model *m)
 	memset(m->cfg, 0, sizeof(m->cfg));
 	memset(m->masked, 0, sizeof(m->masked));
 	memset(m->refused, 0, sizeof(m->refused));
+	memset(m->staged, 0, sizeof(m->staged));
+	memset(m->cleared, 0, sizeof(m->cleared));
 	memset(m->owed, 0, sizeof(m->owed));
 	m->enabled = false;
 	m->nr_used = 0;
@@ -151,6 +155,8 @@ static void note_msi(struct model *m, uint64_t off, uint32_t len, uint32_t val)
 			m->nr_used = val & VIRTIO_MMIO_MSI_CSR_NVEC_MASK ?
 				     val & VIRTIO_MMIO_MSI_CSR_NVEC_MASK : nr;
 	}
+	if (off >= VIRTIO_MMIO_MSI_ADDR_LOW && !(off % 4) && len == 4)
+		m->staged[(off - VIRTIO_MMIO_MSI_ADDR_LOW) / 4] = val;
 	if ((cmd & VIRTIO_MMIO_MSI_CMD_VECTOR_MASK) >= nr)
 		return;
 	if (cmd >> VIRTIO_MMIO_MSI_CMD_CODE_SHIFT == VIRTIO_MMIO_MSI_CMD_MASK)
@@ -159,14 +165,17 @@ static void note_msi(struct model *m, uint64_t off, uint32_t len, uint32_t val)
 		m->masked[cmd & VIRTIO_MMIO_MSI_CMD_VECTOR_MASK] = false;
 }
 
-/* After it: whether a message was taken. */
+/* After it: whether a message was taken, or taken away, which is never refused. */
 static void note_update(struct model *m, uint32_t cmd)
 {
 	uint32_t vector = cmd & VIRTIO_MMIO_MSI_CMD_VECTOR_MASK;
 
-	if (cmd >> VIRTIO_MMIO_MSI_CMD_CODE_SHIFT == VIRTIO_MMIO_MSI_CMD_UPDATE &&
-	    vector < m->irq.sink.nr_vectors)
-		m->refused[vector] = reg(m, VIRTIO_MMIO_MSI_CMD, 2) != VIRTIO_MMIO_MSI_DONE;
+	if (cmd >> VIRTIO_MMIO_MSI_CMD_CODE_SHIFT != VIRTIO_MMIO_MSI_CMD_UPDATE ||
+	    vector >= m->irq.sink.nr_vectors)
+		return;
+	m->refused[vector] = reg(m, VIRTIO_MMIO_MSI_CMD, 2) != VIRTIO_MMIO_MSI_DONE;
+	m->cleared[vector] = !(m->staged[0] | m->staged[1] | m->staged[2]);
+	FUZZ_CHECK(!m->cleared[vector] || !m->refused[vector]);
 }
 
 static void write_any(struct model *m, uint64_t off, uint32_t len, uint64_t val)
@@ -263,9 +272,16 @@ static void program(struct model *m, struct fuzz_input *in)
 	uint8_t how = fuzz_u8(in), vector = fuzz_u8(in) % (MAX_VECTORS + 1);
 	uint32_t data = 0x30u + fuzz_u8(in) % 0xd0u, code = how % 4;
 
-	set_reg(m, VIRTIO_MMIO_MSI_ADDR_LOW, 4, how & 0x80 ? fuzz_u32(in) : 0xfee00000u);
-	set_reg(m, VIRTIO_MMIO_MSI_ADDR_HIGH, 4, how & 0x40 ? fuzz_u32(in) : 0);
-	set_reg(m, VIRTIO_MMIO_MSI_DATA, 4, how & 0x20 ? fuzz_u32(in) : data);
+	if ((how & 0xe0) == 0xe0) {	/* no message */
+		write_any(m, VIRTIO_MMIO_MSI_ADDR_LOW, 4, 0);
+		write_any(m, VIRTIO_MMIO_MSI_ADDR_HIGH, 4, 0);
+		write_any(m, VIRTIO_MMIO_MSI_DATA, 4, 0);
+	} else {
+		write_any(m, VIRTIO_MMIO_MSI_ADDR_LOW, 4,
+			  how & 0x80 ? fuzz_u32(in) : 0xfee00000u);
+		write_any(m, VIRTIO_MMIO_MSI_ADDR_HIGH, 4, how & 0x40 ? fuzz_u32(in) : 0);
+		write_any(m, VIRTIO_MMIO_MSI_DATA, 4, how & 0x20 ? fuzz_u32(in) : data);
+	}
 	write_any(m, VIRTIO_MMIO_MSI_CMD, 2, code << VIRTIO_MMIO_MSI_CMD_CODE_SHIFT | vector);
 	if (how & 0x10)
 		write_any(m, VIRTIO_MMIO_MSI_CSR, 2, VIRTIO_MMIO_MSI_CSR_ENABLE | vector);

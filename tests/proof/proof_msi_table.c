@@ -19,7 +19,7 @@
 
 enum op {
 	/* device 0 */
-	OP_SET_A, OP_SET_B, OP_SET_POISON, OP_SET_SECOND, OP_COMMIT, OP_RELEASE,
+	OP_SET_A, OP_SET_B, OP_SET_POISON, OP_SET_SECOND, OP_CLEAR, OP_COMMIT, OP_RELEASE,
 	/* device 1 */
 	OP_OTHER_SET, OP_OTHER_COMMIT, OP_OTHER_RELEASE,
 	/* the main thread and KVM */
@@ -72,6 +72,13 @@ static void set(struct device *d, unsigned int vector, uint32_t data)
 	d->wanted[vector] = data;
 }
 
+/* What an UPDATE of zeroes asks for: no commit belongs to it. */
+static void clear(struct device *d, unsigned int vector)
+{
+	d->sink->ops->clear_message(d->sink, vector);
+	d->wanted[vector] = 0;
+}
+
 static void release(struct device *d)
 {
 	d->sink->ops->release(d->sink);
@@ -97,6 +104,7 @@ static void do_op(struct bench *b, enum op op)
 	case OP_SET_POISON:	set(d, 0, FAKE_KVM_POISON);		break;
 	case OP_SET_SECOND:	set(d, 1, 0x32);			break;
 	case OP_OTHER_SET:	set(d, 1, 0x40);			break;
+	case OP_CLEAR:		clear(d, 0);				break;
 	case OP_COMMIT:
 	case OP_OTHER_COMMIT:	d->sink->ops->commit(d->sink);		break;
 	case OP_RELEASE:

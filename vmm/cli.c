@@ -204,7 +204,7 @@ static const struct option_def options[] = {
 	{ "stop-timeout", "SECONDS", "how long a guest that gets SIGTERM may take to power off,\n"
 	  "0..3600 (10); 0: it is stopped at once", opt_stop_timeout },
 	{ "console", "stdio|none|file=F", "where the serial port goes (stdio); F is\n"
-	  "emptied first. On a terminal Ctrl-A x quits, Ctrl-A h helps", opt_console },
+	  "emptied first, takes 1 GiB. On a terminal Ctrl-A x quits, Ctrl-A h helps", opt_console },
 	{ "stats", "F", "write counters to F as JSON at the end", opt_stats },
 	{ "log-level", "L", "error, warn, info or debug (info)", opt_log_level },
 	{ "jail", "on|auto|off", "rights given up before the guest runs: all of them or no start,\n"

@@ -41,10 +41,13 @@ void input_open(struct vm_input *in)
 
 int input_start(struct vm_input *in, const struct worker_entry *entry)
 {
+	const struct relay_cfg cfg = {
+		.fd = STDIN_FILENO, .way = RELAY_FROM_FILE, .name = "input", .entry = entry,
+	};
 	int ret = 0;
 
 	if (in->blocks)
-		ret = relay_create(&in->relay, STDIN_FILENO, RELAY_FROM_FILE, "input", entry);
+		ret = relay_create(&in->relay, &cfg);
 	if (!ret && in->relay)
 		in->fd = relay_fd(in->relay);
 	return ret;

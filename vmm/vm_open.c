@@ -92,6 +92,8 @@ static int open_console_file(struct vm *vm)
 	if (fd < 0)
 		return fd;
 	output_open(&vm->console, fd);
+	if (vm->console.room)
+		vm->console.room = OUTPUT_GROWTH;	/* it will be emptied */
 	if (vm->console.file != fd)
 		close(fd);
 	return 0;
@@ -224,8 +226,8 @@ static uint64_t max_file(const struct vm *vm)
 {
 	uint64_t max = machine_max_disk(&vm->machine);
 
-	if (vm->cfg->console == VM_CONSOLE_FILE || vm->stats_fd >= 0)
-		max = MAX(max, OUTPUT_GROWTH);		/* they are emptied */
+	if (vm->stats_fd >= 0)
+		max = MAX(max, OUTPUT_GROWTH);
 	max = MAX(max, vm->console.room);
 	return MAX(max, vm->log.room);
 }

@@ -9,7 +9,7 @@
 #include "relay.h"
 #include "vm_priv.h"
 
-/* How long a regular file may become; 0 for others. */
+/* How long a regular file may become; 0: another kind has no length. */
 static uint64_t room_for(const struct stat *st)
 {
 	return S_ISREG(st->st_mode) ? (uint64_t)st->st_size + OUTPUT_GROWTH : 0;
@@ -44,10 +44,13 @@ void output_open(struct vm_output *o, int from)
 
 int output_start(struct vm_output *o, const char *name, const struct worker_entry *entry)
 {
+	const struct relay_cfg cfg = {
+		.fd = o->file, .way = RELAY_TO_FILE, .max = o->room, .name = name, .entry = entry,
+	};
 	int ret = 0;
 
 	if (o->blocks)
-		ret = relay_create(&o->relay, o->file, RELAY_TO_FILE, name, entry);
+		ret = relay_create(&o->relay, &cfg);
 	if (!ret && o->relay)
 		o->fd = relay_fd(o->relay);
 	return ret;

@@ -17,7 +17,7 @@
 #include "vm_input.h"
 #include "vm_output.h"
 
-/* A console or log file may grow by this much. */
+/* A console or log file may grow by this much; what is beyond it is lost. */
 #define OUTPUT_GROWTH GIB(1)
 
 struct vm {

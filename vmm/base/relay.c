@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -11,9 +12,11 @@
 
 #include "log.h"
 #include "thread.h"
+#include "util.h"
 #include "zalloc.h"
 
 #define CHUNK 2048	/* on the thread's stack */
+#define MAX_UNASKED KIB(64)	/* written before the file's length is asked for again */
 
 struct relay {
 	pthread_t thread;
@@ -22,23 +25,48 @@ struct relay {
 	int fd;				/* the users' end; set once */
 	const struct worker_entry *entry;	/* set once */
 	const char *name;		/* set once */
-	uint64_t nr_lost;		/* the thread's, until it is joined */
+	uint64_t max;			/* set once */
+	int whence;			/* set once: where the file is written to */
+	uint64_t left;			/* the thread's, until it is joined: bytes before we ask */
+	uint64_t nr_lost;		/* the same */
+	bool full;			/* the same: it was said */
 };
+
+/* A file may have been emptied since (a log is rotated), or have other writers. */
+static void ask_for_room(struct relay *r)
+{
+	off_t at = r->max ? lseek(r->to, 0, r->whence) : 0;
+
+	if (!r->max || at < 0)
+		r->left = MAX_UNASKED;
+	else
+		r->left = (uint64_t)at < r->max ? MIN(r->max - (uint64_t)at, MAX_UNASKED) : 0;
+	if (r->left || r->full)
+		return;
+	r->full = true;
+	log_warn("%s: its file has %" PRIu64 " bytes, which is all it may have: the rest is lost",
+		 r->name, r->max);
+}
 
 /* false: not all could be written. */
 static bool carry(struct relay *r, const char *p, size_t len)
 {
 	while (len) {
-		ssize_t n = write(r->to, p, len);
+		ssize_t n = 0;
 
+		if (!r->left)
+			ask_for_room(r);
+		if (r->left)
+			n = write(r->to, p, MIN(len, r->left));
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0) {
+		if (n < 0 || !r->left) {
 			r->nr_lost += len;
 			return false;
 		}
 		p += n;
 		len -= (size_t)n;
+		r->left -= (uint64_t)n;
 	}
 	return true;
 }
@@ -76,8 +104,24 @@ static void close_pipe(struct relay *r)
 	free(r);
 }
 
-int relay_create(struct relay **out, int fd, enum relay_way way, const char *name,
-		 const struct worker_entry *entry)
+static void relay_init(struct relay *r, const struct relay_cfg *cfg, const int ends[2])
+{
+	bool to_file = cfg->way == RELAY_TO_FILE;
+	int flags = to_file && cfg->max ? fcntl(cfg->fd, F_GETFL) : 0;
+
+	*r = (struct relay){
+		.way = cfg->way,
+		.from = to_file ? ends[0] : cfg->fd,
+		.to = to_file ? cfg->fd : ends[1],
+		.fd = to_file ? ends[1] : ends[0],
+		.entry = cfg->entry,
+		.name = cfg->name,
+		.max = to_file ? cfg->max : 0,
+		.whence = flags & O_APPEND ? SEEK_END : SEEK_CUR,
+	};
+}
+
+int relay_create(struct relay **out, const struct relay_cfg *cfg)
 {
 	struct relay *r = zalloc(1, sizeof(*r));
 	int ends[2], ret;
@@ -85,26 +129,20 @@ int relay_create(struct relay **out, int fd, enum relay_way way, const char *nam
 	if (!r)
 		return -ENOMEM;
 	if (pipe2(ends, O_CLOEXEC)) {
-		ret = log_errno("%s: pipe", name);
+		ret = log_errno("%s: pipe", cfg->name);
 		free(r);
 		return ret;
 	}
-	*r = (struct relay){ .way = way, .from = ends[0], .to = fd, .fd = ends[1], .entry = entry,
-			     .name = name };
-	if (way == RELAY_FROM_FILE) {
-		r->from = fd;
-		r->to = ends[1];
-		r->fd = ends[0];
-	}
+	relay_init(r, cfg, ends);
 	if (fcntl(r->fd, F_SETFL, O_NONBLOCK)) {
-		ret = log_errno("%s: pipe", name);
+		ret = log_errno("%s: pipe", cfg->name);
 		close_pipe(r);
 		return ret;
 	}
 	ret = thread_create(&r->thread, relay_main, r, 0);
 	if (ret) {
 		close_pipe(r);
-		return log_fail(ret, "%s: start a thread: %s", name, strerror(-ret));
+		return log_fail(ret, "%s: start a thread: %s", cfg->name, strerror(-ret));
 	}
 	*out = r;
 	return 0;

@@ -15,12 +15,19 @@ struct relay;
 
 enum relay_way { RELAY_TO_FILE, RELAY_FROM_FILE };
 
+struct relay_cfg {
+	int fd;				/* borrowed */
+	enum relay_way way;
+	uint64_t max;			/* how long a file may become; 0: as long as it gets */
+	const char *name;		/* shows in ps */
+	const struct worker_entry *entry;	/* NULL: none */
+};
+
 /*
- * fd is borrowed. The name shows in ps; entry (NULL: none) is borrowed for the
- * relay's life. 0 or -errno, logged.
+ * What is borrowed is borrowed for the relay's life. What a file has no place
+ * for is dropped, counted, and said once. 0 or -errno, logged.
  */
-int relay_create(struct relay **out, int fd, enum relay_way way, const char *name,
-		 const struct worker_entry *entry);
+int relay_create(struct relay **out, const struct relay_cfg *cfg);
 
 /*
  * To be used instead of fd. A full pipe is EAGAIN; up to 4096 bytes go whole
@@ -30,8 +37,8 @@ int relay_fd(const struct relay *r);
 
 /*
  * Waits until all is written and no read is under way, for ever if fd stalls
- * for ever. Returns how many bytes fd refused (a full disk, say). NULL is
- * allowed.
+ * for ever. Returns how many bytes fd refused (a full disk, say) or had
+ * no place for. NULL is allowed.
  */
 uint64_t relay_free(struct relay *r);
 

@@ -2,6 +2,7 @@
 #include "boot.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "reset_vector.h"
 #include "util.h"
 
+#define CMDLINE_PIECE 400u
 #define DEVICE_PARAM_MAX 64	/* " virtio_mmio.device=8K@0xffffffffffffffff:4294967295" */
 
 struct boot {
@@ -142,6 +144,38 @@ static int choose_entry(enum loader_entry *entry, const struct fw_desc *d)
 	return 0;
 }
 
+/* A line of the log is shorter than the longest command line. */
+static void tell_cmdline(const struct boot *b)
+{
+	const char *line = low_ram(b, LAYOUT_CMDLINE, b->desc->cmdline.len + 1);
+	const char *what = "kernel command line";
+
+	for (size_t len = strlen(line), n; len || *what == 'k'; line += n, len -= n) {
+		n = MIN(len, CMDLINE_PIECE);
+		log_debug("%s: %.*s", what, (int)n, line);
+		what = "continued";
+	}
+}
+
+static void tell_range(const char *what, uint64_t base, uint64_t end)
+{
+	log_debug("%s: 0x%" PRIx64 " to 0x%" PRIx64, what, base, end - 1);
+}
+
+static void tell(const struct boot *b, const struct boot_entry *entry)
+{
+	const struct fw_desc *d = b->desc;
+
+	for (unsigned int i = 0; i < d->nr_ram; i++)
+		tell_range("memory", d->ram[i].base, d->ram[i].base + d->ram[i].len);
+	tell_range("kernel", b->kernel.start, b->kernel.end);
+	if (d->initrd.len)
+		tell_range("initrd", d->initrd.base, d->initrd.base + d->initrd.len);
+	log_debug("entry: %s at 0x%" PRIx64,
+		  entry->mode == LOADER_ENTRY_PVH ? "pvh" : "linux64", (uint64_t)entry->rip);
+	tell_cmdline(b);
+}
+
 int boot_load(struct boot_entry *entry, const struct boot_cfg *cfg,
 	      const struct guest_mem *mem, struct fw_desc *desc)
 {
@@ -168,5 +202,6 @@ int boot_load(struct boot_entry *entry, const struct boot_cfg *cfg,
 	entry->mode = b.kernel.entry;
 	entry->rip = b.kernel.entry_gpa;
 	entry->arg = place_start_info(&b);
+	tell(&b, entry);
 	return 0;
 }

@@ -2,12 +2,14 @@
 #include "machine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/virtio_mmio.h>
 #include <stdio.h>
 
 #include "blk_backend.h"
 #include "blk_file.h"
 #include "kvm.h"
+#include "log.h"
 #include "msi.h"
 #include "net_backend.h"
 #include "sandbox.h"
@@ -70,9 +72,8 @@ struct builder {
 /* Takes dev. */
 static int add_device(const struct builder *b, struct virtio_dev *dev, enum vm_irq_mode mode)
 {
-	unsigned int slot = b->m->nr_devs;
-	int ret = msi_sink_create(&b->m->sink[slot], b->env->router, nr_vectors(b->c, mode, dev),
-				  line_of(slot));
+	unsigned int slot = b->m->nr_devs, nr = nr_vectors(b->c, mode, dev);
+	int ret = msi_sink_create(&b->m->sink[slot], b->env->router, nr, line_of(slot));
 
 	if (ret) {
 		dev->ops->free(dev);
@@ -94,6 +95,8 @@ static int add_device(const struct builder *b, struct virtio_dev *dev, enum vm_i
 		.any_value = dev->nr_queues == 1 && b->c->doorbells,
 	};
 	vmmio_set_kicks(b->m->dev[slot], &b->m->kicks[slot].kicks);
+	log_debug("%s: window at 0x%" PRIx64 ", line GSI %u, %u queues, %u MSI vectors",
+		  dev->errors.name, window_of(slot), line_of(slot), dev->nr_queues, nr);
 	return 0;
 }
 

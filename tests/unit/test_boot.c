@@ -9,6 +9,7 @@
 #include "fw_fixture.h"
 #include "kernel_image.h"
 #include "layout.h"
+#include "log.h"
 #include "log_capture.h"
 #include "pvh.h"
 #include "runner.h"
@@ -130,6 +131,30 @@ START_TEST(by_device_tree_there_is_a_setup_data_node_and_nothing_else)
 	ck_assert_int_ge(fdt_path_offset(node->data, "/virtio@c0002000"), 0);
 	ck_assert_uint_eq(zero_page()->acpi_rsdp_addr, 0);
 	ck_assert(!has_acpi() && !has_mptable());
+}
+END_TEST
+
+START_TEST(at_level_debug_the_log_tells_what_the_guest_gets)
+{
+	char line[1001], initrd[] = "initrd";
+	struct log_capture c;
+
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	cfg.cmdline = line;
+	cfg.files.initrd = "I";
+	cfg.files.initrd_fd = image_fd(initrd, sizeof(initrd));
+	log_set_level(LOG_LEVEL_DEBUG);
+	log_capture_begin(&c);
+	ck_assert_int_eq(load(), 0);
+	log_capture_end(&c);
+	log_set_level(LOG_LEVEL_INFO);
+	ck_assert_ptr_nonnull(strstr(c.text, "memory: 0x0 to 0x1ffffff\n"));
+	ck_assert_ptr_nonnull(strstr(c.text, "kernel: 0x100000 to "));
+	ck_assert_ptr_nonnull(strstr(c.text, "initrd: 0x"));
+	ck_assert_ptr_nonnull(strstr(c.text, " at 0x100"));
+	ck_assert_ptr_nonnull(strstr(c.text, "kernel command line: xxx"));
+	ck_assert_uint_eq(c.nr_lines, 4 + 3);
 }
 END_TEST
 
@@ -277,6 +302,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_pvh_guest_finds_command_line_and_acpi);
 	tcase_add_test(tc, a_64_bit_guest_finds_command_line_initrd_and_acpi);
 	tcase_add_test(tc, by_device_tree_there_is_a_setup_data_node_and_nothing_else);
+	tcase_add_test(tc, at_level_debug_the_log_tells_what_the_guest_gets);
 	tcase_add_test(tc, a_device_tree_and_a_pvh_entry_do_not_go_together);
 	tcase_add_test(tc, by_command_line_the_devices_are_appended);
 	tcase_add_loop_test(tc, a_command_line_fits_whole_or_is_refused, 0, ARRAY_SIZE(lines));

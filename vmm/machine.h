@@ -52,6 +52,12 @@ unsigned int machine_nr_threads(const struct vm_config *c);
 /* Bytes that the devices may come to use, whatever their drivers do: an upper bound. */
 uint64_t machine_memory(const struct vm_config *c);
 
+/* Bytes of memory that len bytes written to a file take for good: all of them on tmpfs, else 0. */
+uint64_t machine_file_memory(int fd, uint64_t len);
+
+/* The same of all images that are written to. Before machine_build(). */
+uint64_t machine_image_memory(const struct machine *m);
+
 /* What the devices are built upon; borrowed for the machine's life. */
 struct machine_env {
 	const struct guest_mem *mem;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the devices of a configuration need of the host: for the jail's limits. */
+#include <linux/magic.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
+#include "blk_backend.h"
 #include "machine.h"
 #include "util.h"
 
@@ -41,5 +44,24 @@ uint64_t machine_memory(const struct vm_config *c)
 		n += c->disk[i].blk.queues * disk_queue_memory(c->disk[i].blk.queue_size);
 	for (unsigned int i = 0; i < c->nr_nets; i++)
 		n += c->net[i].net.pairs * net_pair_memory(c->net[i].net.queue_size);
+	return n;
+}
+
+uint64_t machine_file_memory(int fd, uint64_t len)
+{
+	struct statfs fs;
+
+	if (fd < 0 || fstatfs(fd, &fs))
+		return 0;
+	return fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC ? len : 0;
+}
+
+uint64_t machine_image_memory(const struct machine *m)
+{
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < LAYOUT_VIRTIO_MAX && m->disk[i]; i++)
+		if (!m->disk[i]->readonly)
+			n += machine_file_memory(m->disk[i]->fd, m->disk[i]->size);
 	return n;
 }

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,6 +233,19 @@ static uint64_t max_file(const struct vm *vm)
 	return MAX(max, vm->log.room);
 }
 
+/* A cgroup pays for what its processes write to tmpfs, and is not paid back. */
+static uint64_t tmpfs_memory(const struct vm *vm)
+{
+	uint64_t n = machine_image_memory(&vm->machine) +
+		     machine_file_memory(vm->console.file, vm->console.room) +
+		     machine_file_memory(vm->log.file, vm->log.room);
+
+	if (n)
+		log_info("--jail-cgroup: %" PRIu64 " MiB more, for images and output on tmpfs",
+			 (n - 1) / MIB(1) + 1);
+	return n;
+}
+
 int vm_enter_sandbox(struct vm *vm)
 {
 	struct sandbox_needs needs;
@@ -245,5 +259,7 @@ int vm_enter_sandbox(struct vm *vm)
 			      vm->console.blocks + vm->log.blocks + vm->input.blocks,
 		.devices = machine_memory(vm->cfg),
 	};
+	if (vm->cfg->jail.cgroup)
+		needs.devices += tmpfs_memory(vm);
 	return sandbox_enter(&vm->sandbox, &vm->cfg->jail, &needs);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What devices may come to use, against what is counted for the limit of a cgroup. */
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -60,12 +61,33 @@ START_TEST(an_interface_needs_no_more_than_is_counted)
 }
 END_TEST
 
+/* A cgroup that had no room for them would kill the monitor. */
+START_TEST(images_on_tmpfs_that_are_written_to_are_memory)
+{
+	int tmpfs = memfd_create("disk", MFD_CLOEXEC), other = open("/proc/self/maps", O_RDONLY);
+	struct blk_backend disk[] = {
+		{ .size = MIB(5), .fd = tmpfs },
+		{ .size = MIB(70), .fd = tmpfs, .readonly = true },
+		{ .size = MIB(900), .fd = other },
+		{ .size = MIB(8000), .fd = -1 },
+	};
+	struct machine m = { .disk = { &disk[0], &disk[1], &disk[2], &disk[3] } };
+
+	ck_assert_uint_eq(machine_image_memory(&m), MIB(5));
+	ck_assert_uint_eq(machine_file_memory(tmpfs, GIB(1)), GIB(1));
+	ck_assert_uint_eq(machine_file_memory(other, GIB(1)), 0);
+	close(tmpfs);
+	close(other);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("machine memory");
 	TCase *tc = tcase_create("all");
 
 	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, images_on_tmpfs_that_are_written_to_are_memory);
 	tcase_add_loop_test(tc, a_disk_needs_no_more_than_is_counted, 0, ARRAY_SIZE(sizes));
 	tcase_add_test(tc, an_interface_needs_no_more_than_is_counted);
 	suite_add_tcase(s, tc);

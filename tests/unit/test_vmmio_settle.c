@@ -109,7 +109,7 @@ static void let_go_on(void)
 
 static const int result[] = { 0, -EINVAL };
 
-/* row M16 */
+/* row V5 */
 START_TEST(settling_does_not_wait_for_a_reset_that_waits_for_a_disk)
 {
 	bench_to_driver_ok(&b);
@@ -123,7 +123,7 @@ START_TEST(settling_does_not_wait_for_a_reset_that_waits_for_a_disk)
 }
 END_TEST
 
-/* row M16 */
+/* row V5 */
 START_TEST(settling_does_not_wait_for_a_change_of_the_configuration)
 {
 	bench_to_driver_ok(&b);
@@ -135,7 +135,7 @@ START_TEST(settling_does_not_wait_for_a_change_of_the_configuration)
 }
 END_TEST
 
-/* row M16 */
+/* row V5 */
 START_TEST(settling_does_not_wait_for_a_device_that_starts)
 {
 	ops.start = hanging_start;
@@ -147,7 +147,7 @@ START_TEST(settling_does_not_wait_for_a_device_that_starts)
 }
 END_TEST
 
-/* A signal held back meanwhile reaches the guest all the same. row M16 */
+/* A signal held back meanwhile reaches the guest all the same. row V5 */
 START_TEST(what_is_pending_comes_at_once_while_a_vcpu_hangs)
 {
 	bench_to_driver_ok(&b);

@@ -17,7 +17,7 @@ static void program_and_reset(struct vdev *d, uint8_t vector)
 	vdev_write_status(d, 0);
 }
 
-/* row M5 */
+/* A storm of M5 that only a signal ends. */
 static void it_never_ends_by_itself(void)
 {
 	unsigned int i, n;

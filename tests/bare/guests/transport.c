@@ -244,7 +244,6 @@ static bool takes_features(uint64_t features)
 	return vdev_status(dev) & S_FEATURES_OK;
 }
 
-/* Row T10, row Q20: a packed ring is one of them. */
 /* As Linux binds a driver again: no reset, FAILED stays. */
 static void t9_a_second_driver_after_one_that_failed(void)
 {
@@ -259,6 +258,7 @@ static void t9_a_second_driver_after_one_that_failed(void)
 	EXPECT(blk_works(dev, 0));
 }
 
+/* Row T10, row Q20: a packed ring is one of them. */
 static void t10_features_that_are_not_offered(void)
 {
 	uint64_t offered = vdev_offered(dev);

@@ -7,6 +7,7 @@
 
 #include "iov.h"
 #include "net_ctrl.h"
+#include "net_limit.h"
 #include "zalloc.h"
 
 struct net_ctrlq {
@@ -14,6 +15,7 @@ struct net_ctrlq {
 	net_ctrlq_fn *control;		/* set once */
 	void *ctx;			/* set once */
 	uint16_t max_iov;		/* set once */
+	struct net_limit limit;		/* worker; a reset does not fill it */
 	struct iovec iov[];		/* worker */
 };
 
@@ -65,9 +67,16 @@ void net_ctrlq_run(struct net_ctrlq *c, unsigned int budget)
 {
 	struct virtq_chain chain;
 
-	while (budget-- && net_queue_pop(&c->q, &chain, c->iov, c->max_iov)) {
+	while (budget-- && !net_limit_due(&c->limit) &&
+	       net_queue_pop(&c->q, &chain, c->iov, c->max_iov)) {
+		net_limit_take(&c->limit);
 		if (!answer_command(c, &chain))
 			net_queue_break(&c->q, "a control command has no room for an answer");
 	}
 	net_queue_publish(&c->q);
+}
+
+uint64_t net_ctrlq_due(const struct net_ctrlq *c)
+{
+	return net_limit_due(&c->limit);
 }

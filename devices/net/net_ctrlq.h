@@ -15,7 +15,10 @@ int net_ctrlq_create(struct net_ctrlq **out, struct guest_errors *errors, uint16
 void net_ctrlq_free(struct net_ctrlq *c);	/* NULL is allowed */
 struct net_queue *net_ctrlq_queue(struct net_ctrlq *c);
 
-/* Carries out up to budget commands, and tells the driver. */
+/* Carries out up to budget commands, and tells the driver. Those beyond the limit wait. */
 void net_ctrlq_run(struct net_ctrlq *c, unsigned int budget);
+
+/* When the next command may be carried out (net_limit.h); 0: now. */
+uint64_t net_ctrlq_due(const struct net_ctrlq *c);
 
 #endif

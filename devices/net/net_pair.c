@@ -57,6 +57,7 @@ struct net_pair {
 	struct net_hold hold;			/* worker: interrupt of the transmit queue */
 	bool listening;				/* worker: the backend is in the epoll set */
 	bool starved;				/* worker: no receive buffers */
+	uint64_t ctrl_due;			/* worker: commands wait until then; 0: none */
 	atomic_bool lost;			/* any thread: the backend's descriptor is dead */
 	atomic_bool active;			/* any thread */
 };
@@ -204,7 +205,8 @@ static bool run_ctrl(struct net_pair *p)
 		return false;
 	virtq_disable_kick(ctrl_queue(p)->vq);
 	net_ctrlq_run(p->ctrl, BUDGET);
-	return enable_kick(ctrl_queue(p));
+	p->ctrl_due = net_ctrlq_due(p->ctrl);
+	return !p->ctrl_due && enable_kick(ctrl_queue(p));
 }
 
 static void run_link(struct net_pair *p)
@@ -273,11 +275,17 @@ static void count_kicks(struct net_pair *p, unsigned int events)
 		counter_add(&ctrl_queue(p)->stats.kicks, 1);
 }
 
-/* How long an interrupt that the driver lets wait has left; UINT64_MAX: there is none. */
-static uint64_t coalesced_ns(struct net_pair *p)
+/* The earlier of two times; 0 is none. */
+static uint64_t first_due(uint64_t a, uint64_t b)
 {
-	uint64_t rx = net_queue_due(rx_queue(p)), tx = net_queue_due(tx_queue(p));
-	uint64_t due = rx && tx ? MIN(rx, tx) : rx | tx, now;
+	return a && b ? MIN(a, b) : a | b;
+}
+
+/* How long an interrupt or a command has left that has to wait; UINT64_MAX: there is none. */
+static uint64_t waiting_ns(struct net_pair *p)
+{
+	uint64_t irq = first_due(net_queue_due(rx_queue(p)), net_queue_due(tx_queue(p)));
+	uint64_t due = first_due(irq, p->ctrl_due), now;
 
 	if (!due)
 		return UINT64_MAX;
@@ -324,7 +332,7 @@ static unsigned int wait_events(struct net_pair *p, bool block)
 {
 	struct epoll_event e[NR_EVENTS];
 	unsigned int events = 0;
-	uint64_t ns = coalesced_ns(p);
+	uint64_t ns = waiting_ns(p);
 	int n;
 
 	do
@@ -340,7 +348,7 @@ static unsigned int wait_events(struct net_pair *p, bool block)
 	for (int i = 0; i < n; i++)
 		events |= e[i].data.u32;
 	count_kicks(p, events);
-	return events;
+	return p->ctrl_due && p->ctrl_due <= clock_now_ns() ? events | EVENT_CTRL_KICK : events;
 }
 
 /* What the driver had sent before the stop goes out, no more than a ring of it. */
@@ -516,6 +524,7 @@ int net_pair_start(struct net_pair *p, const struct net_pair_start *s)
 	if (p->cfg.inline_kick)
 		net_hold_forbid(&p->hold);
 	p->listening = p->starved = false;
+	p->ctrl_due = 0;
 	atomic_store(&p->lost, false);
 	atomic_store(&p->active, s->active);
 	worker_start(p->worker, pair_main, p, wake_fd(p));

@@ -24,6 +24,7 @@
 #include "counter.h"
 #include "net_ctrl.h"
 #include "net_hdr.h"
+#include "net_limit.h"
 #include "net_pair.h"
 #include "net_rss.h"
 #include "net_vhost.h"
@@ -46,6 +47,8 @@ struct virtio_net {
 	uint64_t features;			/* start to stop: negotiated */
 	struct virtio_transport *transport;	/* start to stop */
 	unsigned int nr_started;		/* transport's lock: pairs that run */
+	unsigned int offloads;			/* control calls: in force */
+	struct net_limit starts;		/* transport's lock: those that ask for offloads */
 };
 
 static struct virtio_net *to_net(struct virtio_dev *dev)
@@ -94,14 +97,39 @@ static unsigned int to_offloads(uint64_t guest_features)
 	return offloads;
 }
 
+static int set_backend_offloads(struct virtio_net *n, unsigned int offloads)
+{
+	int ret = n->be->ops->set_offloads ? n->be->ops->set_offloads(n->be, offloads) : 0;
+
+	if (ret)
+		return guest_fail(&n->dev.errors, ret, "set offloads");
+	n->offloads = offloads;
+	return 0;
+}
+
 static int set_offloads(void *ctx, uint64_t guest_features)
 {
-	struct virtio_net *n = ctx;
-	int ret = 0;
+	return set_backend_offloads(ctx, to_offloads(guest_features));
+}
 
-	if (n->be->ops->set_offloads)
-		ret = n->be->ops->set_offloads(n->be, to_offloads(guest_features));
-	return ret ? guest_fail(&n->dev.errors, ret, "set offloads") : 0;
+/*
+ * A start cannot wait as a command can. Where a driver starts the device too
+ * often, frames come with fewer offloads than it takes, which it cannot mind;
+ * they change no more then, as they are only taken away.
+ */
+static int start_offloads(struct virtio_net *n, uint64_t features)
+{
+	unsigned int offloads = to_offloads(features);
+
+	if (offloads & ~n->offloads) {
+		if (net_limit_due(&n->starts)) {
+			guest_error(&n->dev.errors, "started too often: not all offloads");
+			offloads &= n->offloads;
+		} else {
+			net_limit_take(&n->starts);
+		}
+	}
+	return set_backend_offloads(n, offloads);
 }
 
 static int set_backend_pairs(struct virtio_net *n, unsigned int nr)
@@ -253,7 +281,7 @@ static int virtio_net_start(struct virtio_dev *dev, const struct virtio_start *s
 
 	n->features = s->features;
 	n->transport = s->transport;
-	ret = set_offloads(n, s->features);
+	ret = start_offloads(n, s->features);
 	if (!ret)
 		ret = set_backend_pairs(n, 1);
 	/* Backwards: pair 0, which commands the others, runs when they do. */

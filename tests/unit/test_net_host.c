@@ -4,12 +4,14 @@
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 
+#include "clock.h"
 #include "fake_transport.h"
 #include "log.h"
 #include "log_capture.h"
 #include "net_ctrl.h"
 #include "net_fixture.h"
 #include "net_hdr.h"
+#include "net_limit.h"
 #include "real_tap.h"
 #include "runner.h"
 #include "util.h"
@@ -71,6 +73,87 @@ START_TEST(every_subset_of_the_offered_offloads_starts_a_device)
 }
 END_TEST
 
+/* No more than the limit allows in this time, which may be long on a busy machine. */
+static void check_limit(unsigned int nr, uint64_t since_ns)
+{
+	ck_assert_uint_le(nr, NET_LIMIT_BURST + 1 +
+			  (clock_now_ns() - since_ns) / NET_LIMIT_PERIOD_NS);
+}
+
+static uint8_t command_offloads(unsigned int i)
+{
+	const uint64_t bits = i % 2 ? BIT(VIRTIO_NET_F_GUEST_CSUM) : 0;
+
+	return net_control(f, 2, VIRTIO_NET_CTRL_GUEST_OFFLOADS,
+			   VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, &bits, sizeof(bits));
+}
+
+/* row N13 */
+START_TEST(commands_beyond_the_limit_wait_and_are_not_lost)
+{
+	uint64_t since = clock_now_ns();
+
+	f = net_fixture_create(1);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
+	for (unsigned int i = 0; i < NET_LIMIT_BURST + 30; i++) {
+		ck_assert_uint_eq(command_offloads(i), VIRTIO_NET_OK);
+		check_limit(f->nr_offload_calls - 1, since);
+		ck_assert_uint_eq(f->offloads, i % 2 ? NET_OFFLOAD_CSUM : 0);
+	}
+	net_fixture_free(f);
+}
+END_TEST
+
+/* Does not wait for the answer. */
+static void add_command(void)
+{
+	struct vdriver *d = fake_driver(f->ft, 2);
+	gpa_t gpa = vdriver_alloc(d, 3);
+	struct vbuf buf[2] = { { gpa, 2, false }, { gpa + 2, 1, true } };
+
+	vdriver_add(d, buf, 2);
+	fake_force_kick(f->ft, 2);
+}
+
+/* row N13 */
+START_TEST(while_a_command_waits_frames_pass_and_the_device_can_be_stopped)
+{
+	f = net_fixture_create(1);
+	ck_assert_int_eq(fake_start(f->ft, f->dev->features), 0);
+	for (unsigned int i = 0; i < NET_LIMIT_BURST; i++)
+		command_offloads(i);
+	for (unsigned int i = 0; i < 20; i++) {
+		add_command();
+		net_move_frame(f, 100, NET_TX);
+		net_move_frame(f, 100, NET_RX);
+	}
+	fake_stop(f->ft);
+	net_fixture_free(f);
+}
+END_TEST
+
+/* A reset gives nothing back, and what a driver does not take it never gets. row N13 */
+START_TEST(starts_in_a_loop_do_not_change_offloads_for_ever)
+{
+	uint64_t since = clock_now_ns();
+	unsigned int nr = 0, before = 0;
+
+	f = net_fixture_create(1);
+	for (unsigned int i = 0; i < 2 * (NET_LIMIT_BURST + 30); i++) {
+		ck_assert_int_eq(fake_start(f->ft, with_offloads(f->dev->features, i % 2 ? 63 : 0)),
+				 0);
+		if (!(i % 2))
+			ck_assert_uint_eq(f->offloads, 0);
+		nr += f->offloads & ~before ? 1 : 0;
+		before = f->offloads;
+		check_limit(nr, since);
+		fake_stop(f->ft);
+	}
+	ck_assert_uint_ge(nr, NET_LIMIT_BURST / 2);
+	net_fixture_free(f);
+}
+END_TEST
+
 static struct fake_transport *open_real_tap(struct virtio_dev **dev)
 {
 	struct virtio_net_cfg cfg = VIRTIO_NET_CFG_DEFAULT;
@@ -105,6 +188,9 @@ Suite *test_suite(void)
 
 	tcase_add_test(tc, a_host_that_refuses_everything_is_not_complained_about_for_ever);
 	tcase_add_test(tc, every_subset_of_the_offered_offloads_starts_a_device);
+	tcase_add_test(tc, commands_beyond_the_limit_wait_and_are_not_lost);
+	tcase_add_test(tc, while_a_command_waits_frames_pass_and_the_device_can_be_stopped);
+	tcase_add_test(tc, starts_in_a_loop_do_not_change_offloads_for_ever);
 	if (real_tap_possible())
 		tcase_add_test(tc, every_subset_of_the_offered_offloads_starts_a_device_on_a_tap);
 	suite_add_tcase(s, tc);

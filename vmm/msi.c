@@ -24,13 +24,13 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "gsi_pool.h"
 #include "kvm.h"
 #include "layout.h"
 #include "log.h"
 #include "util.h"
 #include "zalloc.h"
 
-#define NR_MSI_GSIS	(LAYOUT_GSI_MSI_LAST - LAYOUT_GSI_MSI_FIRST + 1)
 #define NR_PIC_PINS	16u
 #define NR_FIXED	(LAYOUT_NR_IOAPIC_PINS + NR_PIC_PINS)
 #define MAX_ROUTES	4096u		/* KVM's, checked by KVM_SET_GSI_ROUTING */
@@ -39,9 +39,14 @@
 
 _Static_assert(NR_FIXED + NR_MSI_GSIS <= MAX_ROUTES, "the last devices would be refused");
 
-/* Rounds: a burst for the boot of a large machine, then a steady rate. */
+/*
+ * Rounds: a burst for the boot of a large machine, then a steady rate. One that
+ * takes long counts as several, so that half of the main thread's time is left
+ * at least. And it looks up after a few.
+ */
 #define ROUND_BURST	64u
 #define ROUND_PERIOD_NS	5000000ull	/* 200 a second */
+#define ROUNDS_AT_ONCE	8u
 
 struct msi_wanted {
 	bool active;
@@ -73,11 +78,10 @@ struct msi_router {
 	pthread_mutex_t lock;
 	struct msi_sink *queue;		/* lock */
 	int wake_fd;			/* timerfd: armed for now, or for the next token */
-	uint64_t bucket_ns;		/* main thread: time at which the bucket is full again */
+	uint64_t bucket_ns;		/* main thread: time at which the bucket is empty again */
 	struct msi_stats stats;		/* lock */
-	uint32_t gsi_hint;		/* lock: where to look for a free one */
 	int line_fd[LAYOUT_NR_IOAPIC_PINS];	/* set before the VM runs */
-	uint64_t gsi_used[(LAYOUT_GSI_MSI_LAST + 64) / 64];	/* lock: a bit per GSI */
+	struct gsi_pool gsis;		/* lock */
 	struct msi_vector **owner;	/* main thread: table entry -> its vector */
 	struct kvm_irq_routing *table;	/* main thread */
 };
@@ -96,28 +100,6 @@ static void router_wake(struct msi_router *r, uint64_t delay_ns)
 	};
 
 	timerfd_settime(r->wake_fd, 0, &when, NULL);
-}
-
-static int gsi_alloc(struct msi_router *r, uint32_t *gsi)
-{
-	for (uint32_t i = 0; i < NR_MSI_GSIS; i++) {
-		uint32_t g = LAYOUT_GSI_MSI_FIRST + (r->gsi_hint + i) % NR_MSI_GSIS;
-
-		if (r->gsi_used[g / 64] >> g % 64 & 1)
-			continue;
-		r->gsi_used[g / 64] |= 1ull << g % 64;
-		r->gsi_hint = g - LAYOUT_GSI_MSI_FIRST + 1;
-		r->stats.gsis_in_use++;
-		*gsi = g;
-		return 0;
-	}
-	return -ENOSPC;
-}
-
-static void gsi_free(struct msi_router *r, uint32_t gsi)
-{
-	r->gsi_used[gsi / 64] &= ~(1ull << gsi % 64);
-	r->stats.gsis_in_use--;
 }
 
 static bool message_is_same(const struct msi_message *a, const struct msi_message *b)
@@ -172,7 +154,7 @@ static int sink_set_message(struct irq_sink *base, unsigned int vector,
 
 	pthread_mutex_lock(&s->router->lock);
 	if (v->gsi == NO_GSI)
-		ret = gsi_alloc(s->router, &v->gsi);
+		ret = gsi_alloc(&s->router->gsis, &v->gsi);
 	if (!ret)
 		v->wanted = (struct msi_wanted){ .active = true, .msg = *msg };
 	pthread_mutex_unlock(&s->router->lock);
@@ -379,7 +361,8 @@ static int round_bind(struct msi_sink *s)
 
 /*
  * Step 4, with the lock: what is not wanted any more, nor was asked for again
- * meanwhile, gives its GSI back. What failed is not wanted any more.
+ * meanwhile, gives its GSI back, and its entry goes with it: that of a vector
+ * which could not be bound is there still. What failed is not wanted any more.
  */
 static void round_close(struct msi_sink *s, int result)
 {
@@ -391,7 +374,9 @@ static void round_close(struct msi_sink *s, int result)
 		if (v->wanted.active || v->bound || v->gsi == NO_GSI)
 			continue;
 		v->actual.active = false;
-		gsi_free(s->router, v->gsi);
+		if (v->entry != NO_ENTRY)
+			table_remove(s->router, v);
+		gsi_free(&s->router->gsis, v->gsi);
 		v->gsi = NO_GSI;
 	}
 }
@@ -435,6 +420,15 @@ static uint64_t round_delay(struct msi_router *r)
 	return 0;
 }
 
+/* Charges a round that began at begin_ns with more than the usual, if it took longer. */
+static void charge_round(struct msi_router *r, uint64_t begin_ns)
+{
+	uint64_t cost = 2 * (clock_now_ns() - begin_ns);
+
+	if (cost > ROUND_PERIOD_NS)
+		r->bucket_ns += cost - ROUND_PERIOD_NS;
+}
+
 /* NULL: nothing to do, or not yet; the timer is set for then. */
 static struct msi_sink *router_next(struct msi_router *r)
 {
@@ -465,12 +459,19 @@ int msi_fd(const struct msi_router *r)
 void msi_run(struct msi_router *r)
 {
 	struct msi_sink *s;
-	uint64_t expirations;
+	uint64_t expirations, begin;
 	ssize_t n = read(r->wake_fd, &expirations, sizeof(expirations));
 
 	(void)n;		/* EAGAIN: somebody set the timer anew; look all the same */
-	while ((s = router_next(r)))
+	for (unsigned int i = 0; i < ROUNDS_AT_ONCE; i++) {
+		s = router_next(r);
+		if (!s)
+			return;
+		begin = clock_now_ns();
 		sink_round(s);
+		charge_round(r, begin);
+	}
+	router_wake(r, 0);
 }
 
 int msi_router_line(struct msi_router *r, uint32_t gsi, int *fd)
@@ -587,5 +588,6 @@ void msi_router_stats(struct msi_router *r, struct msi_stats *s)
 {
 	pthread_mutex_lock(&r->lock);
 	*s = r->stats;
+	s->gsis_in_use = r->gsis.nr_used;
 	pthread_mutex_unlock(&r->lock);
 }

@@ -7,7 +7,8 @@
  * unbinds irqfds that are not wanted any more, installs all changed routes
  * with one KVM_SET_GSI_ROUTING, then binds new irqfds, in this order, so a
  * bound irqfd always has a route. The number of such rounds per second is
- * limited.
+ * limited, and so is the number in one call of msi_run(), for the main thread
+ * has others to look after.
  */
 #ifndef MIMSY_MSI_H
 #define MIMSY_MSI_H

@@ -269,9 +269,59 @@ START_TEST(a_guest_that_reprograms_in_a_loop_causes_a_bounded_number_of_calls)
 	} while (spent < 600);
 	msi_router_stats(b.router, &s);
 	ck_assert_uint_le(s.routing_calls, BURST + RATE * (spent + 10) / 1000);
-	ck_assert_uint_ge(s.routing_calls, BURST);
+	ck_assert_uint_gt(s.routing_calls, 1);
 	ck_assert_uint_gt(s.postponed, 0);
 	ck_assert_uint_eq(s.routing_calls, b.fake.nr_routings);
+}
+END_TEST
+
+static void want_more(void *owner, int result)
+{
+	static uint32_t data;
+	struct msi_device *d = owner;
+
+	msi_device_settled(owner, result);
+	msi_set(d, 0, 0x1000 + data++);
+	msi_commit(d);
+}
+
+/*
+ * KVM takes as long as the steady rate gives a round, or longer, so the next
+ * one is always due: whoever works until nothing is due never comes back.
+ */
+static void be_slow(void *arg)
+{
+	const struct timespec more_than_the_period = { 0, 6000000 };
+
+	(void)arg;
+	nanosleep(&more_than_the_period, NULL);
+}
+
+/* row M5 */
+START_TEST(the_main_thread_comes_back_although_rounds_are_slow_and_without_end)
+{
+	b.fake.on_routing = be_slow;
+	b.dev[0].sink->settled = want_more;
+	want_more(&b.dev[0], 0);
+	msi_bench_run(&b, -1);
+	ck_assert_uint_le(b.fake.nr_routings, 16);
+	msi_bench_run(&b, -1);		/* the rest is not forgotten */
+	ck_assert_uint_gt(b.fake.nr_routings, 1);
+}
+END_TEST
+
+/* row M5 */
+START_TEST(rounds_that_take_long_are_put_off_sooner)
+{
+	struct msi_stats s;
+
+	b.fake.on_routing = be_slow;
+	b.dev[0].sink->settled = want_more;
+	want_more(&b.dev[0], 0);
+	do {
+		msi_bench_run(&b, -1);
+		msi_router_stats(b.router, &s);
+	} while (!s.postponed);
 }
 END_TEST
 
@@ -296,16 +346,6 @@ static void program_the_other(void *arg)
 	b.fake.on_routing = NULL;
 	msi_set_all(arg, 0x50);
 	msi_commit(arg);
-}
-
-static void want_more(void *owner, int result)
-{
-	static uint32_t data;
-	struct msi_device *d = owner;
-
-	msi_device_settled(owner, result);
-	msi_set(d, 0, 0x1000 + data++);
-	msi_commit(d);
 }
 
 /* row M5 */
@@ -391,6 +431,8 @@ static TCase *rates(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, a_guest_that_reprograms_in_a_loop_causes_a_bounded_number_of_calls);
+	tcase_add_test(tc, the_main_thread_comes_back_although_rounds_are_slow_and_without_end);
+	tcase_add_test(tc, rounds_that_take_long_are_put_off_sooner);
 	tcase_add_test(tc, a_postponed_round_comes_by_itself);
 	tcase_add_test(tc, a_device_that_reprograms_in_a_loop_does_not_starve_another_one);
 	return tc;

@@ -10,6 +10,7 @@
 #include "runner.h"
 
 #define VECTORS MSI_BENCH_VECTORS
+#define NR_GSIS (LAYOUT_GSI_MSI_LAST - LAYOUT_GSI_MSI_FIRST + 1)
 
 static struct msi_bench b;
 
@@ -148,6 +149,50 @@ START_TEST(a_release_during_a_round_that_fails_is_not_lost)
 }
 END_TEST
 
+/* The other device is in the queue before this one, with a message for its first vector. */
+static void release_behind_the_other(void *arg)
+{
+	b.fake.on_routing = NULL;
+	msi_set(&b.dev[1], 0, 0x51);
+	msi_commit(&b.dev[1]);
+	msi_release(arg);
+}
+
+static void others_take_the_gsis(void *owner, int result)
+{
+	msi_device_settled(owner, result);
+	b.fake.bind_result = 0;
+	for (unsigned int v = 1; v < VECTORS; v++)
+		ck_assert_int_eq(msi_set(&b.dev[1], v, 0x50 + v), 0);
+}
+
+/* No GSI is left but those that such a device gives back. rows M10, M15 */
+START_TEST(a_device_that_cannot_be_bound_and_is_gone_leaves_no_route_behind)
+{
+	struct msi_device rest;
+
+	msi_device_init(&b, &rest, NR_GSIS - VECTORS - 1);
+	msi_set_all(&rest, 0x100);
+	ck_assert_int_eq(msi_set(&b.dev[1], 0, 0x50), 0);
+	msi_commit(&b.dev[1]);
+	msi_bench_pump(&b);
+	msi_set_all(&b.dev[0], 0x30);
+	msi_commit(&b.dev[0]);
+	b.fake.bind_result = -ENOSPC;
+	b.fake.on_routing = release_behind_the_other;
+	b.fake.on_routing_arg = &b.dev[0];
+	b.dev[0].sink->settled = others_take_the_gsis;
+	log_capture_begin(&b.cap);
+	msi_bench_pump(&b);
+	log_capture_end(&b.cap);
+	msi_commit(&b.dev[1]);
+	msi_bench_pump(&b);
+	ck_assert_int_eq(b.dev[1].last_result, 0);
+	ck_assert_uint_eq(b.fake.nr_routed, VECTORS);
+	msi_sink_free(rest.sink);
+}
+END_TEST
+
 START_TEST(messages_after_a_release_during_a_round_come_into_force)
 {
 	if (_i)
@@ -276,6 +321,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, an_irqfd_that_cannot_be_bound_fails_the_device, 0, VECTORS);
 	tcase_add_test(tc, a_release_during_a_round_is_not_lost);
 	tcase_add_test(tc, a_release_during_a_round_that_fails_is_not_lost);
+	tcase_add_test(tc, a_device_that_cannot_be_bound_and_is_gone_leaves_no_route_behind);
 	tcase_add_loop_test(tc, messages_after_a_release_during_a_round_come_into_force, 0, 2);
 	tcase_add_loop_test(tc, messages_after_a_release_during_a_failing_round_come_into_force,
 			    0, 2);

@@ -42,7 +42,7 @@ void msi_clear(struct msi_device *d, unsigned int vector);
 int msi_commit(struct msi_device *d);
 void msi_release(struct msi_device *d);
 
-/* The main loop: one turn of at most ms, or until there is nothing more to do at once. */
+/* The main loop: one turn of at most ms, or until there is nothing more to do. */
 void msi_bench_run(struct msi_bench *b, int ms);
 void msi_bench_pump(struct msi_bench *b);
 

@@ -218,7 +218,7 @@ END_TEST
 static const struct {
 	const char *option, *value, *text;
 } answers[] = {
-	{ "--console", "pty", "emptied first. On a terminal Ctrl-A x quits, Ctrl-A h helps\n" },
+	{ "--console", "pty", "takes 1 GiB. On a terminal Ctrl-A x quits, Ctrl-A h helps\n" },
 	{ "--jail", "maybe", "none (on for root, else auto)\n" },
 	{ "--disk", "path=a,queues=0", ": queues=N 1..64, each with a thread and" },
 	{ "--disk", "path=a,cache=x", ": cache=writeback|writethrough|unsafe when a write" },

@@ -271,6 +271,26 @@ static const struct option_def *find_option(const char *name, size_t len)
 	return NULL;
 }
 
+static int unknown_option(const char *arg, const char *name, size_t len)
+{
+	const char *nearest = NULL;
+	unsigned int best = CLI_FAR;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++) {
+		unsigned int n = cli_distance(name, len, options[i].name);
+
+		if (n < best && options[i].help) {
+			best = n;
+			nearest = options[i].name;
+		}
+	}
+	if (nearest)
+		return log_fail(-EINVAL,
+				"unknown option \"%s\": did you mean --%s? (see mimsy run --help)",
+				arg, nearest);
+	return log_fail(-EINVAL, "unknown option \"%s\" (see mimsy run --help)", arg);
+}
+
 /* One line, so the help's are joined. */
 static int bad_value(const struct option_def *o, const char *value)
 {
@@ -293,7 +313,7 @@ static int take_option(struct vm_config *c, int argc, char **argv, int at)
 	int used = 1, ret;
 
 	if (!o)
-		return log_fail(-EINVAL, "unknown option \"%s\" (see mimsy run --help)", argv[at]);
+		return unknown_option(argv[at], name, len);
 	if (!o->arg && value)
 		return log_fail(-EINVAL, "--%s takes no value", o->name);
 	if (o->arg && !value) {

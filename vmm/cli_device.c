@@ -333,11 +333,35 @@ static const char *key_help(const char *help, const char *item, int *len)
 	return "";
 }
 
-static int bad_key(const char *option, const char *help, const char *item, int err)
-{
-	int len, key_len, gap;
+/* What --disk and --net have in common. */
+struct key_set {
+	const char *option, *help;
+	const struct cli_key *keys;
+	size_t nr_keys;
+};
 
-	help = key_help(help, item, &len);
+static const char *nearest_key(const struct key_set *set, const char *item)
+{
+	const char *nearest = NULL;
+	unsigned int best = CLI_FAR;
+
+	for (size_t i = 0; i < set->nr_keys; i++) {
+		unsigned int n = cli_distance(item, strcspn(item, "="), set->keys[i].key);
+
+		if (n < best) {
+			best = n;
+			nearest = set->keys[i].key;
+		}
+	}
+	return nearest;
+}
+
+static int bad_key(const struct key_set *set, const char *item, int err)
+{
+	const char *option = set->option;
+	int len, key_len, gap;
+	const char *help = key_help(set->help, item, &len);
+
 	key_len = (int)strcspn(help, " ");
 	gap = (int)strspn(help + key_len, " ");
 	if (err == -EEXIST)
@@ -345,18 +369,14 @@ static int bad_key(const char *option, const char *help, const char *item, int e
 	else if (len)
 		log_error("--%s: \"%s\" is not valid: %.*s %.*s", option, item, key_len, help,
 			  len - key_len - gap, help + key_len + gap);
+	else if (nearest_key(set, item))
+		log_error("--%s: unknown key \"%s\": did you mean %s=?", option, item,
+			  nearest_key(set, item));
 	else
 		log_error("--%s: \"%s\" is no key=value that it takes (see mimsy run --help)",
 			  option, item);
 	return -E2BIG;		/* said already */
 }
-
-/* What --disk and --net have in common. */
-struct key_set {
-	const char *option, *help;
-	const struct cli_key *keys;
-	size_t nr_keys;
-};
 
 static const struct key_set disk_set = {
 	"disk", cli_disk_help, disk_keys, ARRAY_SIZE(disk_keys),
@@ -373,7 +393,7 @@ static int add_keys(struct vm_config *c, const struct key_set *set, const char *
 	if (!text)
 		return -ENOMEM;
 	ret = cli_keys(text, set->keys, set->nr_keys, ctx, &bad);
-	return ret ? bad_key(set->option, set->help, bad, ret) : 0;
+	return ret ? bad_key(set, bad, ret) : 0;
 }
 
 static int said(const char *what)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util.h"
+
 /* strtoull takes signs and blanks, which are mistakes here. */
 static int number_prefix(const char *s, uint64_t *out, const char **end)
 {
@@ -106,6 +108,28 @@ int cli_choice(const char *s, const char *const *names, unsigned int *out)
 		}
 	}
 	return -EINVAL;
+}
+
+/* Levenshtein's, a row at a time: letters added, left out or changed. */
+unsigned int cli_distance(const char *name, size_t len, const char *known)
+{
+	unsigned int row[32], known_len = (unsigned int)strlen(known);
+
+	if (len >= ARRAY_SIZE(row) || known_len >= ARRAY_SIZE(row))
+		return CLI_FAR;
+	for (unsigned int j = 0; j <= known_len; j++)
+		row[j] = j;
+	for (unsigned int i = 0; i < len; i++) {
+		unsigned int diagonal = row[0]++;
+
+		for (unsigned int j = 0; j < known_len; j++) {
+			unsigned int changed = diagonal + (name[i] != known[j]);
+
+			diagonal = row[j + 1];
+			row[j + 1] = MIN(MIN(row[j], diagonal) + 1, changed);
+		}
+	}
+	return row[known_len] < MAX(len, 2) ? MIN(row[known_len], CLI_FAR) : CLI_FAR;
 }
 
 /* Cuts the next item off at a single comma, turning double ones into one. */

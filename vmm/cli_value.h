@@ -27,6 +27,13 @@ int cli_cpus(const char *s, int *cpus, unsigned int max, unsigned int *nr);
 /* The index of s in names, which ends with NULL. -EINVAL: not there. */
 int cli_choice(const char *s, const char *const *names, unsigned int *out);
 
+/*
+ * How many letters lie between a name of len bytes and a known one, or
+ * CLI_FAR if so many that nobody took one for the other.
+ */
+#define CLI_FAR 3u
+unsigned int cli_distance(const char *name, size_t len, const char *known);
+
 /* One key of a comma-separated list. A comma inside a value is written twice. */
 struct cli_key {
 	const char *key;

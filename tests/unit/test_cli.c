@@ -379,6 +379,23 @@ START_TEST(no_command_shows_the_usage_on_stderr)
 }
 END_TEST
 
+static const struct {
+	const char *option, *value, *text;
+} misspelt[] = {
+	{ "--cpu", "2", "did you mean --cpus?" },
+	{ "--kernl", "k", "did you mean --kernel?" },
+	{ "--disk", "path=a,queue=2", "\"queue=2\": did you mean queues=?" },
+	{ "--net", "tap=t,quues=2", "did you mean queues=?" },
+};
+
+START_TEST(the_nearest_name_is_offered)
+{
+	ck_assert_int_eq(parse_option(misspelt[_i].option, misspelt[_i].value), CLI_USAGE);
+	ck_assert_ptr_nonnull(strstr(cap.text, misspelt[_i].text));
+	ck_assert_uint_eq(cap.nr_lines, 1);
+}
+END_TEST
+
 START_TEST(an_unknown_command_is_named)
 {
 	const char *argv[] = { "mimsy", "boot", NULL };
@@ -539,6 +556,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, an_option_without_its_value_says_what_it_needs, 0,
 			    ARRAY_SIZE(wants_value));
 	tcase_add_test(tc, a_switch_takes_no_value);
+	tcase_add_loop_test(tc, the_nearest_name_is_offered, 0, ARRAY_SIZE(misspelt));
 	tcase_add_loop_test(tc, an_unknown_option_is_named, 0, ARRAY_SIZE(unknown));
 	tcase_add_test(tc, a_kernel_is_required);
 	tcase_add_loop_test(tc, as_many_devices_as_there_are_windows_fit, 0, 3);

@@ -280,6 +280,18 @@ START_TEST(a_list_that_is_wrong_names_the_item)
 }
 END_TEST
 
+START_TEST(names_are_as_far_as_letters_lie_between_them)
+{
+	ck_assert_uint_eq(cli_distance("cpus", 4, "cpus"), 0);
+	ck_assert_uint_eq(cli_distance("cpu=2", 3, "cpus"), 1);
+	ck_assert_uint_eq(cli_distance("memroy", 6, "memory"), 2);
+	ck_assert_uint_eq(cli_distance("kernel", 6, "disk"), CLI_FAR);
+	ck_assert_uint_eq(cli_distance("", 0, "fd"), CLI_FAR);
+	ck_assert_uint_eq(cli_distance("x", 1, "fd"), CLI_FAR);
+	ck_assert_uint_eq(cli_distance("a-name-that-is-longer-than-any-known", 36, "fd"), CLI_FAR);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("cli_value");
@@ -296,6 +308,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, a_list_sets_its_keys, 0, ARRAY_SIZE(list));
 	tcase_add_test(tc, a_key_that_is_there_twice_is_an_error);
 	tcase_add_loop_test(tc, a_list_that_is_wrong_names_the_item, 0, ARRAY_SIZE(no_list));
+	tcase_add_test(tc, names_are_as_far_as_letters_lie_between_them);
 	suite_add_tcase(s, tc);
 	return s;
 }

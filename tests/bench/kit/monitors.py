@@ -3,7 +3,6 @@
 name for it everywhere."""
 
 import dataclasses
-import json
 import os
 import shutil
 
@@ -69,42 +68,6 @@ def qemu_q35(vhost="off", iothread=False):
     return argv
 
 
-def lkvm(transport):
-    def argv(path, m):
-        return [path, "run", "--kernel", m.kernel, "--initrd", m.initrd, "--cpus", str(m.cpus),
-                "--mem", str(m.memory), "--disk", f"{m.disk},direct", "--console", "serial",
-                "--virtio-transport", transport, "--params", BASE_CMDLINE,
-                "--network", f"mode=tap,tapif={m.tap},guest_mac={MAC},trans={transport}"]
-    return argv
-
-
-def firecracker(path, m):
-    config = {
-        "boot-source": {"kernel_image_path": m.kernel, "initrd_path": m.initrd,
-                        "boot_args": BASE_CMDLINE + " pci=off"},
-        "drives": [{"drive_id": "d", "path_on_host": m.disk, "is_root_device": False,
-                    "is_read_only": False}],
-        "network-interfaces": [{"iface_id": "eth0", "guest_mac": MAC, "host_dev_name": m.tap}],
-        "machine-config": {"vcpu_count": m.cpus, "mem_size_mib": m.memory},
-    }
-    return ["sh", "-c", 'printf %s "$1" > "$2"; exec "$0" --no-api --config-file "$2"', path,
-            json.dumps(config), f"{m.scratch}/firecracker.json"]
-
-
-def cloud_hypervisor(path, m):
-    return [path, "--kernel", m.kernel, "--initramfs", m.initrd, "--cpus", f"boot={m.cpus}",
-            "--memory", f"size={m.memory}M", "--disk",
-            f"path={m.disk},direct=on,num_queues={m.queues}", "--net", f"tap={m.tap},mac={MAC}",
-            "--serial", "tty", "--console", "off", "--cmdline", BASE_CMDLINE]
-
-
-def crosvm(path, m):
-    return [path, "run", "--disable-sandbox", "--cpus", str(m.cpus), "--mem", str(m.memory),
-            "--initrd", m.initrd, "--block", f"path={m.disk},direct=true", "--net",
-            f"tap-name={m.tap},mac={MAC}", "--serial", "type=stdout,hardware=serial,num=1,stdin",
-            "--params", BASE_CMDLINE, m.kernel]
-
-
 @dataclasses.dataclass(frozen=True)
 class Config:
     """program: its name in PATH; needs: a word that its help must have; device: a file that must be
@@ -117,7 +80,6 @@ class Config:
     few: bool = True
     needs: str = ""
     device: str = ""
-    multi: bool = True      # takes more than one queue
 
 
 CONFIGS = (
@@ -149,11 +111,6 @@ CONFIGS = (
            "virtio-pci, the disk in an I/O thread", few=False),
     Config("qemu-q35-vhost", "qemu-system-x86_64", qemu_q35("on"), "virtio-pci, vhost-net",
            device=VHOST),
-    Config("lkvm-mmio", "lkvm", lkvm("mmio"), "kvmtool, virtio-mmio", multi=False),
-    Config("lkvm-pci", "lkvm", lkvm("pci"), "kvmtool, virtio-pci", multi=False),
-    Config("firecracker", "firecracker", firecracker, "virtio-mmio, edge line", multi=False),
-    Config("cloud-hypervisor", "cloud-hypervisor", cloud_hypervisor, "virtio-pci"),
-    Config("crosvm", "crosvm", crosvm, "virtio-pci", multi=False),
 )
 
 

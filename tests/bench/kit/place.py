@@ -181,8 +181,7 @@ class Place:
         return True
 
     def version(self, program):
-        flag = {"lkvm": "version"}.get(program, "--version")
-        lines = self.bed.run([self.paths[program], flag]).text.strip().splitlines()
+        lines = self.bed.run([self.paths[program], "--version"]).text.strip().splitlines()
         return lines[0] if lines else "unknown"
 
     def help(self, program):

@@ -73,7 +73,6 @@ def head(emulated):
 
 # A timer or a late wake-up may fall into a phase: this much of an operation is no change of design.
 NOISE = 0.02
-KVMTOOL_PCI = 5.2       # exits per TCP transaction of kvmtool over PCI, measured once in a test bed
 
 
 def zero(*values):
@@ -109,10 +108,6 @@ class Goals:
         get, add = self.get, self.add
         add("exits to the monitor: per read, per TCP transaction", "0.00", zero,
             get("B1", "mimsy-msi"), get("B6", "mimsy-msi"))
-        kvmtool = get("B6x", "lkvm-pci")
-        name = "kvmtool pci" + ("" if kvmtool else ", recorded")
-        add(f"all exits per TCP transaction: mimsy-msi, {name}", "below it", lambda a, b: a < b,
-            get("B6x", "mimsy-msi"), kvmtool or KVMTOOL_PCI)
         add("all exits per TCP transaction: mimsy-msi, qemu-q35", "below it", lambda a, b: a < b,
             get("B6x", "mimsy-msi"), get("B6x", "qemu-q35"))
         add("all exits per TCP transaction: mimsy-msi-vhost, qemu-q35-vhost", "below it",

@@ -280,8 +280,6 @@ class Bench:
     # ---- several queues ----
 
     def smp(self, config):
-        if not config.multi:
-            return
         n = self.effort.smp
         with self.session(config, cpus=SMP_CPUS, queues=SMP_CPUS) as s:
             s.boot()
@@ -300,7 +298,7 @@ class Bench:
 
     def scale(self, config):
         for queues, figure in SCALE.items():
-            if figure not in self.wanted or (queues > 1 and not config.multi):
+            if figure not in self.wanted:
                 continue
             if self.place.bed.emulated and not config.few:
                 continue        # on one CPU there is little to see, and it takes long

@@ -231,6 +231,18 @@ static struct virtq_cfg *vmmio_selected(struct vmmio *t)
 	return t->queue_sel < t->dev->nr_queues ? &t->cfg[t->queue_sel] : NULL;
 }
 
+/*
+ * The queue's memory is the driver's again once QueueReady reads 0 (virtio 1.2,
+ * 4.2.2.2). A device stops as a whole or not at all, so all of it stops.
+ */
+static void vmmio_take_back(struct vmmio *t, struct virtq_cfg *q)
+{
+	guest_error(&t->dev->errors, "queue %u taken back from a running device", t->queue_sel);
+	stop_queues(t);
+	q->ready = false;
+	virtio_needs_reset(&t->tp);
+}
+
 static void vmmio_write_queue(struct vmmio *t, uint32_t reg, uint32_t val)
 {
 	uint32_t turn = t->status & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
@@ -238,6 +250,11 @@ static void vmmio_write_queue(struct vmmio *t, uint32_t reg, uint32_t val)
 
 	if (reg == VIRTIO_MMIO_QUEUE_READY && !val && !t->status)
 		return;		/* Linux does so after a reset; it is 0 already */
+	if (reg == VIRTIO_MMIO_QUEUE_READY && !val && q && q->ready &&
+	    turn & VIRTIO_CONFIG_S_DRIVER_OK) {
+		vmmio_take_back(t, q);
+		return;
+	}
 	if (!q || turn != VIRTIO_CONFIG_S_FEATURES_OK) {
 		guest_error(&t->dev->errors, "queue register %#x written out of turn", reg);
 		return;

@@ -194,6 +194,16 @@ static void write_any(struct model *m, uint64_t off, uint32_t len, uint64_t val)
 		forget(m);
 }
 
+/* QueueReady was written out of turn: once it reads 0 nothing touches the queue. */
+static void take_back(struct model *m, uint32_t q, bool ready)
+{
+	if (ready || q >= FAKE_DEV_QUEUES || !m->cfg[q].ready ||
+	    !(status(m) & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	m->cfg[q].ready = false;
+	FUZZ_CHECK(!m->dev.started && status(m) & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
 /* One queue, right or wrong, in the turn for it or not. */
 static void set_up_queue(struct model *m, struct fuzz_input *in)
 {
@@ -220,6 +230,8 @@ static void set_up_queue(struct model *m, struct fuzz_input *in)
 		m->cfg[q] = c;
 	else if (may_configure(m) && q < FAKE_DEV_QUEUES)
 		m->cfg[q].ready = c.ready;
+	else
+		take_back(m, q, c.ready);
 	FUZZ_CHECK(reg(m, VIRTIO_MMIO_QUEUE_READY, 4) ==
 		   (q < FAKE_DEV_QUEUES ? m->cfg[q].ready : 0));
 	FUZZ_CHECK(reg(m, VIRTIO_MMIO_QUEUE_NUM_MAX, 4) ==

@@ -308,13 +308,39 @@ START_TEST(queue_registers_are_deaf_after_driver_ok)
 		struct virtq_cfg before = b.dev.start.queue[q].cfg;
 
 		reg_write(&b, VIRTIO_MMIO_QUEUE_SEL, q);
-		reg_write(&b, queue_register[_i], 0);
-		reg_write(&b, queue_register[_i], 0x2000);
+		reg_write(&b, queue_register[_i], queue_register[_i] == VIRTIO_MMIO_QUEUE_READY);
+		reg_write(&b, queue_register[_i], 0x2001);
 		ck_assert_uint_eq(reg_read(&b, VIRTIO_MMIO_QUEUE_READY), 1);
 		ck_assert_mem_eq(&b.dev.start.queue[q].cfg, &before, sizeof(before));
 		ck_assert_uint_eq(virtq_size(b.dev.start.queue[q].vq), FAKE_DEV_QUEUE_SIZE);
 	}
 	ck_assert_uint_eq(bench_guest_errors(&b), 2 * FAKE_DEV_QUEUES);
+}
+END_TEST
+
+/* The driver may use the memory for something else from then on. row T7 */
+START_TEST(a_queue_taken_back_from_a_running_device_stops_it)	/* queue _i */
+{
+	const uint32_t all = ACK | DRIVER | FEATURES_OK | DRIVER_OK;
+
+	bench_to_driver_ok(&b);
+	reg_write(&b, VIRTIO_MMIO_QUEUE_SEL, (uint32_t)_i);
+	reg_write(&b, VIRTIO_MMIO_QUEUE_READY, 0);
+	ck_assert_uint_eq(reg_read(&b, VIRTIO_MMIO_QUEUE_READY), 0);
+	ck_assert(!b.dev.started);
+	ck_assert_uint_eq(bench_status(&b), all | NEEDS_RESET);
+	ck_assert_uint_eq(bench_guest_errors(&b), 1);
+	reg_write(&b, VIRTIO_MMIO_QUEUE_READY, 0);	/* again, then something else */
+	reg_write(&b, VIRTIO_MMIO_QUEUE_READY, 1);
+	ck_assert_uint_eq(reg_read(&b, VIRTIO_MMIO_QUEUE_READY), 0);
+	reg_write(&b, VIRTIO_MMIO_QUEUE_NOTIFY, (uint32_t)_i);
+	ck_assert_uint_eq(b.dev.nr_starts, 1);
+	ck_assert_uint_eq(b.dev.nr_stops, 1);
+	bench_reset(&b);
+	ck_assert_uint_eq(b.dev.nr_stops, 1);
+	bench_to_driver_ok(&b);
+	ck_assert_uint_eq(bench_status(&b), all);
+	ck_assert(b.dev.started);
 }
 END_TEST
 
@@ -464,6 +490,8 @@ static TCase *queues(void)
 	tcase_add_loop_test(tc, queue_registers_are_deaf_after_driver_ok, 0,
 			    ARRAY_SIZE(queue_register));
 	tcase_add_loop_test(tc, a_ready_queue_keeps_its_place, 0, ARRAY_SIZE(queue_register));
+	tcase_add_loop_test(tc, a_queue_taken_back_from_a_running_device_stops_it, 0,
+			    FAKE_DEV_QUEUES);
 	tcase_add_test(tc, queue_ready_has_one_bit);
 	tcase_add_test(tc, a_queue_made_unready_again_can_be_moved);
 	tcase_add_loop_test(tc, queues_that_are_not_ready_are_left_out, 0, 1 << FAKE_DEV_QUEUES);

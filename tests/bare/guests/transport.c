@@ -151,9 +151,23 @@ static void t6_queue_registers_out_of_turn(void)
 	start();
 	EXPECT(blk_works(dev, 0));
 	vdev_write_queue(dev, 0, 2, 0x1000, 0x2000, 0x3000);
-	vdev_write(dev, VIRTIO_MMIO_QUEUE_READY, 0);
 	EXPECT(blk_works(dev, 0));
 	EXPECT(blk_works(dev, 1));
+}
+
+/* T7 */
+static void t7_a_queue_taken_back_stops_its_device(void)
+{
+	struct vdev *other = bystander_start();
+
+	start();
+	EXPECT(blk_works(dev, 0));
+	vdev_write(dev, VIRTIO_MMIO_QUEUE_SEL, 0);
+	vdev_write(dev, VIRTIO_MMIO_QUEUE_READY, 0);
+	EXPECT_EQ(vdev_read(dev, VIRTIO_MMIO_QUEUE_READY), 0);
+	EXPECT(vdev_status(dev) & S_NEEDS_RESET);
+	expect_bystander_works(other);
+	expect_works_anew(dev);
 }
 
 /* T7 */
@@ -412,6 +426,7 @@ CHECKS_WATCHED("transport", setup,
 	CHECK(t4_queues_that_do_not_exist),
 	CHECK(t5_bad_queue_sizes_need_a_reset),
 	CHECK(t6_queue_registers_out_of_turn),
+	CHECK(t7_a_queue_taken_back_stops_its_device),
 	CHECK(t7_queue_ready_toggled_before_driver_ok),
 	CHECK(t8_driver_ok_without_queues),
 	CHECK(t8_one_queue_of_two),

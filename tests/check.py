@@ -171,6 +171,8 @@ STAGES = [
     ("unit-tsan", "threaded unit tests under TSan", unit_stage("tsan", THREADED, TSAN)),
     ("proof", "every case of small models of what guests write",
      command("tests/proof/run", "--build", build_dir("gcc"), full=("--full",))),
+    ("cbmc", "bounded model checking of what guests write, where CBMC is (--full fetches it)",
+     command("tests/proof/cbmc/run", full=("--fetch", "--bugs"))),
     ("fuzz", "libFuzzer on what guests and files can reach",
      command("tests/fuzz/run", full=("--seconds", "60"))),
     ("mutation", "known bugs put back: a test finds each",

@@ -24,6 +24,8 @@ static bool pass_on(void *ctx, int who)
 	return ++*(int *)ctx == 1;
 }
 
+static const int heard[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
 /* Each in a process of its own. Returns its exit status, or minus the signal that killed it. */
 static int run(void (*fn)(int sig), int sig)
 {
@@ -31,7 +33,9 @@ static int run(void (*fn)(int sig), int sig)
 	pid_t pid = fork();
 
 	if (!pid) {
-		signal(SIGHUP, SIG_DFL);	/* nohup(1) may be behind the test */
+		/* nohup(1) or a shell's "&" may be behind the test */
+		for (unsigned int i = 0; i < ARRAY_SIZE(heard); i++)
+			signal(heard[i], SIG_DFL);
 		fn(sig);
 		_exit(0);
 	}

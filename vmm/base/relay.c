@@ -161,6 +161,7 @@ uint64_t relay_free(struct relay *r)
 		return 0;
 	close(r->fd);
 	pthread_join(r->thread, NULL);
+	r->max = 0;	/* this thread's filter has no lseek(2), and a pipe holds little */
 	if (r->way == RELAY_TO_FILE)
 		carry_all(r);		/* a thread without its filter has left all */
 	nr_lost = r->nr_lost;

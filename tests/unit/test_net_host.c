@@ -88,7 +88,7 @@ static uint8_t command_offloads(unsigned int i)
 			   VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, &bits, sizeof(bits));
 }
 
-/* row N13 */
+/* row H13 */
 START_TEST(commands_beyond_the_limit_wait_and_are_not_lost)
 {
 	uint64_t since = clock_now_ns();
@@ -115,7 +115,7 @@ static void add_command(void)
 	fake_force_kick(f->ft, 2);
 }
 
-/* row N13 */
+/* row H13 */
 START_TEST(while_a_command_waits_frames_pass_and_the_device_can_be_stopped)
 {
 	f = net_fixture_create(1);
@@ -132,7 +132,7 @@ START_TEST(while_a_command_waits_frames_pass_and_the_device_can_be_stopped)
 }
 END_TEST
 
-/* A reset gives nothing back, and what a driver does not take it never gets. row N13 */
+/* A reset gives nothing back, and what a driver does not take it never gets. row H13 */
 START_TEST(starts_in_a_loop_do_not_change_offloads_for_ever)
 {
 	uint64_t since = clock_now_ns();

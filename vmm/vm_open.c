@@ -71,8 +71,14 @@ static int open_for_output(const char *option, const char *path, int more)
 
 	if (fd < 0 && errno == ENXIO)
 		return log_fail(-ENXIO, "--%s: nobody reads from %s", option, path);
-	if (fd < 0 || fstat(fd, &st))
+	if (fd < 0)
 		return log_errno("--%s: %s", option, path);
+	if (fstat(fd, &st)) {
+		int ret = log_errno("--%s: %s", option, path);
+
+		close(fd);
+		return ret;
+	}
 	if (S_ISBLK(st.st_mode)) {
 		close(fd);
 		return log_fail(-EINVAL, "--%s: %s is a block device", option, path);

@@ -102,18 +102,24 @@ static int claim_device(int fd, bool readonly)
 	return ret;
 }
 
+static int try_for_a_while(int (*once)(int fd, bool readonly), int fd, bool readonly)
+{
+	int ret = once(fd, readonly);
+
+	for (int i = 0; is_busy(-ret) && i < TRIES; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
+		ret = once(fd, readonly);
+	}
+	return ret;
+}
+
 int blk_lock(int fd, bool readonly, bool is_block_device, const char *path, const char *name)
 {
-	int ret = 0;
+	/* One after the other: a device that we have claimed cannot be claimed again. */
+	int ret = is_block_device ? try_for_a_while(claim_device, fd, readonly) : 0;
 
-	for (int i = 0; i < TRIES; i++) {
-		ret = is_block_device ? claim_device(fd, readonly) : 0;
-		if (!ret)
-			ret = lock_once(fd, readonly);
-		if (!is_busy(-ret))
-			break;
-		nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
-	}
+	if (!ret)
+		ret = try_for_a_while(lock_once, fd, readonly);
 	if (!ret)
 		return 0;
 	if (is_busy(-ret))

@@ -2,10 +2,12 @@
 """Group D of the catalogue: what was promised to be on the disk is on the disk."""
 
 import errno
+import fcntl
 import os
 import random
 import re
 import stat
+import struct
 import subprocess
 import time
 
@@ -13,6 +15,8 @@ import recorder
 import trap
 from machine import Machine
 from recorder import SECTOR, make_sector, sector_number
+
+F_OFD_SETLKW = 38
 
 MARK, LOG, LOG_LEN, PLACES, PLACE_LEN, NR_PLACES = 0, 8, 8, 16, 8, 8
 TRANSACTIONS = 10
@@ -339,6 +343,27 @@ def refused(m, options):
     return p.returncode == 1 and err.count(b"\n") == 1, err
 
 
+class UnlockAtFirstPause:
+    """Somebody has the device when the monitor tries, and has gone when it tries again."""
+
+    def __init__(self, dev):
+        self.fd = os.open(dev, os.O_RDONLY)
+        fcntl.fcntl(self.fd, F_OFD_SETLKW, struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 0, 0, 0))
+
+    def __call__(self, call):
+        if self.fd is not None and call.name == "clock_nanosleep":
+            os.close(self.fd)
+            self.fd = None
+
+
+def check_retry(t, opts, dev):
+    m = Machine(opts, "off", [f"path={dev},aio=threads"], append="how=sleep")
+    handler = UnlockAtFirstPause(dev)
+    status, _, err = m.run(handler, ["clock_nanosleep"])
+    t.check("D7 a block device that is given up meanwhile is taken at the next try",
+            status == 0 and handler.fd is None, f"{status}: {err}")
+
+
 def check_block_device(t, opts):
     """A device may have several nodes, so a lock of one of them is not enough."""
     first, second = (Machine(opts, "watch", ["path=DISK"]) for _ in range(2))
@@ -360,6 +385,7 @@ def check_block_device(t, opts):
                     ok and b"in use by another program" in err, str(err))
         p.kill()
         p.wait()
+        check_retry(t, opts, dev)
     finally:
         os.unlink(node)
         subprocess.run(["losetup", "-d", dev], check=False)
